@@ -1,0 +1,63 @@
+//===- Diagnostics: collected as data, rendered by one function -----------===//
+//
+// Every sentence a user can meet stands in Messages.def, with a stable id. Code reports (id, span, arguments) and may add
+// notes at second places and one help line; nothing here prints.
+//===----------------------------------------------------------------------===//
+#pragma once
+#include "frontend/Source.h"
+#include <deque>
+#include <string>
+#include <vector>
+
+namespace attnc {
+
+enum class Severity { Error, Warning };
+
+enum class Msg {
+#define MSG(id, severity, text) id,
+#include "frontend/Messages.def"
+#undef MSG
+};
+
+struct Note {
+  Span span;        ///< span.source may be null: then it is a plain sentence
+  std::string text;
+};
+
+struct Diagnostic {
+  Msg id;
+  Severity severity;
+  std::string message;
+  Span span;
+  std::string label; ///< under the caret; may be empty
+  std::vector<Note> notes;
+  std::string help;  ///< a line to paste; may be empty
+
+  Diagnostic &note(Span at, std::string text);
+  Diagnostic &withLabel(std::string text);
+  Diagnostic &withHelp(std::string text);
+};
+
+class Diagnostics {
+public:
+  /// Fills the "{}" of the message in order.
+  Diagnostic &report(Msg id, Span at, std::vector<std::string> args = {});
+  bool hasErrors() const { return errors_ > 0; }
+  size_t errorCount() const { return errors_; }
+  const std::deque<Diagnostic> &all() const { return all_; }
+  /// "file:line:col: error[A031]: ..." with source lines, carets, notes and help. See docs/diagnostics.md.
+  std::string render() const;
+  /// Too many errors to go on usefully (20).
+  bool full() const { return errors_ >= 20; }
+
+private:
+  std::deque<Diagnostic> all_;
+  size_t errors_ = 0;
+};
+
+std::string renderDiagnostic(const Diagnostic &d);
+const char *msgName(Msg id);
+/// The candidate nearest to `name` by edit distance, if near enough to be a typing error; else empty.
+std::string nearestName(std::string_view name, const std::vector<std::string> &candidates);
+
+} // namespace attnc
