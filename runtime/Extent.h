@@ -39,6 +39,8 @@ std::optional<int64_t> extentEval(const ExtentRef &e, const std::vector<int64_t>
 /// Replaces the symbols that are >= 0 in `values` by constants.
 ExtentRef extentSpecialise(const ExtentRef &e, const std::vector<int64_t> &values);
 bool extentUses(const ExtentRef &e, int symbol);
+/// e == factor * symbol + rest with constants; false when it is not of that form.
+bool extentLinear(const ExtentRef &e, int symbol, int64_t &factor, int64_t &rest);
 /// Infix text with the language's words, `names[i]` for symbol i: "(N + 15) div 16". Reads back with extentParse.
 std::string extentText(const ExtentRef &e, const std::vector<std::string> &names);
 std::optional<ExtentRef> extentParse(std::string_view text, const std::vector<std::string> &names);

@@ -2,6 +2,7 @@
 #pragma once
 #include "runtime/DType.h"
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,5 +30,9 @@ float bf16ToFloat(uint16_t bits);
 uint16_t floatToBf16(float v); ///< nearest even; NaN stays NaN
 float f16ToFloat(uint16_t bits);
 uint16_t floatToF16(float v);
+uint16_t doubleToBf16(double v); ///< rounded once
+uint16_t doubleToF16(double v);
+/// Truncates and saturates; NaN gives 0.
+int64_t realToInt(double v);
 
 } // namespace attnc

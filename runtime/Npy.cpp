@@ -1,0 +1,258 @@
+//===- NumPy's .npy files -------------------------------------------------===//
+//
+// A file is a magic, a version, a header length, a Python dict literal with three known keys, and the elements. The
+// header is read by a scanner for just that dict; every number in it is checked against the size of the file before
+// memory is asked for.
+//===----------------------------------------------------------------------===//
+#include "runtime/Npy.h"
+#include "runtime/File.h"
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace attnc {
+
+namespace {
+constexpr size_t kMaxHeader = 1 << 20;
+constexpr size_t kMaxRank = 64;
+
+struct Header {
+  std::string descr;
+  bool fortran = false;
+  std::vector<int64_t> shape;
+};
+
+class DictReader {
+public:
+  explicit DictReader(std::string_view s) : s_(s) {}
+  bool read(Header &h) {
+    if (!accept('{'))
+      return false;
+    bool descr = false, fortran = false, shape = false;
+    while (!accept('}')) {
+      std::string key;
+      if (!string(key) || !accept(':'))
+        return false;
+      bool ok = key == "descr"           ? !descr && string(h.descr) && (descr = true)
+                : key == "fortran_order" ? !fortran && boolean(h.fortran) && (fortran = true)
+                : key == "shape"         ? !shape && tuple(h.shape) && (shape = true)
+                                         : false;
+      if (!ok)
+        return false;
+      if (!accept(',') && peek() != '}')
+        return false;
+    }
+    return descr && fortran && shape && peek() == '\0';
+  }
+
+private:
+  char peek() {
+    while (at_ < s_.size() && (s_[at_] == ' ' || s_[at_] == '\n' || s_[at_] == '\t' || s_[at_] == '\r'))
+      ++at_;
+    return at_ < s_.size() ? s_[at_] : '\0';
+  }
+  bool accept(char c) {
+    if (peek() != c)
+      return false;
+    ++at_;
+    return true;
+  }
+  bool string(std::string &out) {
+    char quote = peek();
+    if (quote != '\'' && quote != '"')
+      return false;
+    size_t end = s_.find(quote, at_ + 1);
+    if (end == std::string_view::npos)
+      return false;
+    out = s_.substr(at_ + 1, end - at_ - 1);
+    at_ = end + 1;
+    return true;
+  }
+  bool boolean(bool &out) {
+    peek();
+    for (bool value : {false, true}) {
+      std::string_view word = value ? "True" : "False";
+      if (s_.substr(at_, word.size()) == word) {
+        at_ += word.size();
+        out = value;
+        return true;
+      }
+    }
+    return false;
+  }
+  bool tuple(std::vector<int64_t> &out) {
+    if (!accept('('))
+      return false;
+    while (!accept(')')) {
+      int64_t v = 0;
+      bool digits = false;
+      for (peek(); at_ < s_.size() && s_[at_] >= '0' && s_[at_] <= '9'; ++at_, digits = true)
+        if (__builtin_mul_overflow(v, int64_t(10), &v) || __builtin_add_overflow(v, int64_t(s_[at_] - '0'), &v))
+          return false;
+      if (at_ < s_.size() && s_[at_] == 'L') // Python 2 wrote long integers so
+        ++at_;
+      if (!digits || out.size() == kMaxRank)
+        return false;
+      out.push_back(v);
+      if (!accept(',') && peek() != ')')
+        return false;
+    }
+    return true;
+  }
+  std::string_view s_;
+  size_t at_ = 0;
+};
+
+template <typename From, typename To> bool widen(const std::string &raw, HostTensor &out, int64_t count) {
+  To *to = static_cast<To *>(out.data);
+  for (int64_t i = 0; i < count; ++i) {
+    From v;
+    std::memcpy(&v, raw.data() + i * static_cast<int64_t>(sizeof(From)), sizeof(From));
+    to[i] = static_cast<To>(v);
+    if (sizeof(From) == sizeof(To) && to[i] < 0) // u8 that i64 cannot hold
+      return false;
+  }
+  return true;
+}
+
+bool isLittleEndianHost() {
+  uint16_t one = 1;
+  char first;
+  std::memcpy(&first, &one, 1);
+  return first == 1;
+}
+} // namespace
+
+bool readNpy(const std::string &path, HostTensor &out, std::string &error) {
+  auto fail = [&](std::string why) {
+    error = fmt::format("cannot read {}: {}", path, why);
+    return false;
+  };
+  int64_t size = -1;
+  FileHandle f = openToRead(path, size, error);
+  if (!f)
+    return false;
+  unsigned char lead[12] = {};
+  if (std::fread(lead, 1, 8, f.get()) != 8 || std::memcmp(lead, "\x93NUMPY", 6) != 0)
+    return fail("it is not a .npy file (its first bytes are not those of one)");
+  int version = lead[6];
+  if (version < 1 || version > 3)
+    return fail(fmt::format("it has .npy version {}; versions 1 to 3 are known", version));
+  size_t lengthBytes = version == 1 ? 2 : 4, length = 0;
+  if (std::fread(lead + 8, 1, lengthBytes, f.get()) != lengthBytes)
+    return fail("it ends within its header");
+  for (size_t i = lengthBytes; i-- > 0;)
+    length = length << 8 | lead[8 + i];
+  if (length > kMaxHeader)
+    return fail(fmt::format("its header claims {} bytes; at most {} are read", length, kMaxHeader));
+  std::string text(length, '\0');
+  if (std::fread(text.data(), 1, length, f.get()) != length)
+    return fail("it ends within its header");
+  Header h;
+  if (!DictReader(text).read(h)) {
+    if (text.find("'descr': [") != std::string::npos)
+      return fail("it holds records with fields; expected an array of one number type");
+    return fail("its header is damaged");
+  }
+
+  std::string_view descr = h.descr;
+  char order = '|';
+  if (!descr.empty() && std::string_view("<>=|").find(descr[0]) != std::string_view::npos) {
+    order = descr[0];
+    descr.remove_prefix(1);
+  }
+  struct Known {
+    const char *code;
+    size_t size;
+    DType dtype;
+    bool (*widen)(const std::string &, HostTensor &, int64_t);
+  };
+  static const Known known[] = {{"f2", 2, DType::F16, nullptr},
+                                {"f4", 4, DType::F32, nullptr},
+                                {"f8", 8, DType::F64, nullptr},
+                                {"i4", 4, DType::I32, nullptr},
+                                {"i8", 8, DType::I64, nullptr},
+                                {"b1", 1, DType::Bool, nullptr},
+                                {"i1", 1, DType::I32, widen<int8_t, int32_t>},
+                                {"i2", 2, DType::I32, widen<int16_t, int32_t>},
+                                {"u1", 1, DType::I32, widen<uint8_t, int32_t>},
+                                {"u2", 2, DType::I32, widen<uint16_t, int32_t>},
+                                {"u4", 4, DType::I64, widen<uint32_t, int64_t>},
+                                {"u8", 8, DType::I64, widen<uint64_t, int64_t>}};
+  const Known *kind = std::find_if(std::begin(known), std::end(known), [&](const Known &k) { return descr == k.code; });
+  if (kind == std::end(known)) {
+    if (descr == "V2")
+      return fail("its elements are raw 2-byte values; save bf16 tensors as .safetensors, or as float32");
+    return fail(fmt::format("its elements are '{}'; expected floats, integers or booleans", h.descr));
+  }
+
+  bool empty = std::find(h.shape.begin(), h.shape.end(), 0) != h.shape.end();
+  int64_t count = empty ? 0 : 1, bytes = 0;
+  for (int64_t s : h.shape)
+    if (!empty && __builtin_mul_overflow(count, s, &count))
+      return fail("its shape has more elements than fit in memory");
+  if (__builtin_mul_overflow(count, static_cast<int64_t>(kind->size), &bytes))
+    return fail("its shape has more elements than fit in memory");
+  if (size >= 0) {
+    int64_t there = size - static_cast<int64_t>(8 + lengthBytes + length);
+    if (there < bytes)
+      return fail(fmt::format("it is cut short: its shape needs {} bytes of elements, {} are there", bytes, there));
+  }
+  HostTensor t;
+  if (!HostTensor::allocate(kind->dtype, h.shape, t))
+    return fail(fmt::format("no memory for its {} elements", count));
+  std::string raw;
+  if (kind->widen)
+    raw.resize(static_cast<size_t>(bytes));
+  char *to = kind->widen ? raw.data() : static_cast<char *>(t.data);
+  if (std::fread(to, 1, static_cast<size_t>(bytes), f.get()) != static_cast<size_t>(bytes))
+    return fail("it is cut short: its elements end too early");
+  if (kind->size > 1 && order != '|' && order != '=' && (order == '<') != isLittleEndianHost())
+    for (int64_t i = 0; i < count; ++i)
+      std::reverse(to + i * static_cast<int64_t>(kind->size), to + (i + 1) * static_cast<int64_t>(kind->size));
+  if (kind->widen && !kind->widen(raw, t, count))
+    return fail("it holds unsigned integers above the largest i64");
+  if (kind->dtype == DType::Bool)
+    for (int64_t i = 0; i < count; ++i)
+      to[i] = to[i] != 0;
+  if (h.fortran && !empty) {
+    // The same bytes, first axis fastest.
+    int64_t stride = 1;
+    for (size_t i = 0; i < t.shape.size(); ++i) {
+      t.strides[i] = stride;
+      stride *= t.shape[i];
+    }
+  }
+  out = std::move(t);
+  return true;
+}
+
+bool writeNpy(const std::string &path, const HostTensor &tensor, std::string &error) {
+  static const char *codes[] = {"<f4", "<f2", "<f4", "<f8", "<i4", "<i8", "|b1"};
+  std::string shape;
+  for (int64_t s : tensor.shape)
+    shape += fmt::format("{}, ", s);
+  if (tensor.shape.size() > 1)
+    shape.resize(shape.size() - 2);
+  else if (!shape.empty())
+    shape.pop_back(); // "(3,)"
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}",
+                                   codes[static_cast<int>(tensor.dtype)], shape);
+  header.append(64 - (10 + header.size() + 1) % 64, ' ');
+  header += '\n';
+  return writeFileAtomically(
+      path,
+      [&](std::FILE *f) {
+        std::string lead("\x93NUMPY\x01\x00", 8);
+        lead += static_cast<char>(header.size() & 255);
+        lead += static_cast<char>(header.size() >> 8);
+        if (std::fwrite(lead.data(), 1, lead.size(), f) != lead.size() ||
+            std::fwrite(header.data(), 1, header.size(), f) != header.size())
+          return false;
+        DType to = tensor.dtype == DType::BF16 ? DType::F32 : tensor.dtype;
+        return writeElements(tensor, to, f);
+      },
+      error);
+}
+
+} // namespace attnc
