@@ -1,0 +1,45 @@
+//===- Tensors from and to files ------------------------------------------===//
+//
+// Reading: `--in name=file.npy`, `--in name=file.safetensors` (the tensor of that name), `--in all=file.safetensors`
+// (every tensor whose name is an input's). Writing: results gather in an OutputFiles; nothing exists under its final
+// name before all of them are written in full, and when anything fails nothing is left behind.
+//===----------------------------------------------------------------------===//
+#pragma once
+#include "tools/attnc/Common.h"
+#include <utility>
+#include <vector>
+
+namespace attnc::cli {
+
+/// All tensors that `--in` names, before it is known which inputs the mixer has.
+struct InputFiles {
+  Tensors named;                            ///< --in name=file
+  Tensors fromAll;                          ///< tensors of --in all=file.safetensors
+  std::map<std::string, std::string> paths; ///< file of each, for messages
+};
+bool readInputFiles(const Options &options, InputFiles &files, std::string &error);
+
+/// Picks the inputs the mixer has; a name it lacks is an error. Missing inputs are left to the caller.
+bool selectInputs(const InputFiles &files, const std::vector<std::string> &inputNames, const std::string &mixer,
+                  Tensors &inputs, std::string &error);
+
+/// Makes inputs what the signature asks for where that loses nothing the user did not ask for: --dtype for floating
+/// inputs without a declared dtype, and f32 files for inputs declared bf16, which .npy cannot hold. Everything else is
+/// left as it is and refused by bindArguments. `notes` gets sentences for stderr.
+bool convertInputs(const Options &options, const Signature &signature, const InputFiles &files, Tensors &inputs,
+                   std::vector<std::string> &notes, std::string &error);
+
+/// A tensor rounded to another dtype, row-major.
+bool convertTensor(const HostTensor &from, DType dtype, HostTensor &to);
+
+/// Inputs with a default that are not in `given`, and an error for one without a default that is missing.
+bool leftOutInputs(const ast::Mixer &mixer, const Tensors &given, std::set<std::string> &leftOut, std::string &error);
+/// `--out` names must be outputs, each file once, in a folder that exists: checked before any work.
+bool checkOutputs(const Options &options, const std::vector<std::string> &outputNames, std::string &error);
+
+/// Writes what --out asks for.
+bool writeOutputs(const Options &options, const Tensors &outputs, std::string &error);
+/// Writes one file of bytes the same careful way; "-" or empty is standard output.
+bool writeBytes(const std::string &path, const std::string &bytes, std::string &error);
+
+} // namespace attnc::cli

@@ -1,0 +1,367 @@
+//===- Command line: parsing and usage ------------------------------------===//
+#include "tools/attnc/Options.h"
+#include "frontend/Diagnostic.h"
+#include <cerrno>
+#include <cstdlib>
+#include <fmt/format.h>
+
+namespace attnc::cli {
+
+namespace {
+
+/// Which subcommands an option belongs to, as letters of kCommands.
+struct OptionInfo {
+  const char *name;
+  const char *commands;
+  const char *value; ///< null: a switch
+  const char *text;
+};
+
+struct CommandInfo {
+  const char *name;
+  char letter;
+  const char *arguments;
+  const char *text;
+};
+
+const CommandInfo kCommands[] = {
+    {"check", 'k', "SPEC...", "parse and check"},
+    {"eval", 'e', "SPEC --in q=q.npy ... --out o=o.npy ...", "evaluate the equations in float64 (the reference)"},
+    {"run", 'r', "SPEC --in q=q.npy ... --out o=o.npy ...", "compile and run"},
+    {"verify", 'v', "SPEC", "compare the compiled kernel with the reference on random inputs"},
+    {"compile", 'c', "SPEC --emit=STAGE [-o FILE]", "print one stage of the compiler"},
+    {"explain", 'x', "SPEC --sizes ...", "the kernels formed: grid, loops, buffers, FLOPs, bytes"},
+    {"bench", 'b', "SPEC --sizes ...", "median time, GFLOP/s, fraction of the peak measured in the same run"},
+};
+
+const OptionInfo kOptions[] = {
+    {"--mixer", "ervcxb", "NAME", "the mixer; may be left out when the file has one"},
+    {"--in", "er", "NAME=FILE", ".npy or .safetensors; all=FILE.safetensors takes tensors by name"},
+    {"--out", "er", "NAME=FILE", "as --in; without any, shapes and statistics are printed"},
+    {"--set", "kervcxb", "PARAM=VALUE", "value of a param"},
+    {"--sizes", "vcxb", "b=2,N=100", "extents by axis or extent name; the others get small odd defaults"},
+    {"--dtype", "ervcxb", "f32|bf16|f16|f64", "dtype of inputs without a declared one"},
+    {"--target", "rvcxb", "cpu|cuda|cuda-emulated", "what to compile for"},
+    {"--arch", "rvcxb", "NAME", "cpu: native, x86-64-v3, x86-64-v4; cuda: sm_80, sm_90a, ..."},
+    {"--threads", "rvb", "N", "worker threads; results do not depend on it"},
+    {"--workspace-limit", "rvb", "BYTES", "refuse calls that need more memory for intermediates; K, M, G may follow"},
+    {"--no-cache", "rvb", nullptr, "neither read nor write the kernel cache"},
+    {"--seed", "vb", "S", "seed of the random inputs"},
+    {"--emit", "c", "ast|attn|tile|llvm|asm|obj|kernel|cuda|ptx|cubin", "the stage to print"},
+    {"--json", "kervxb", nullptr, "results as JSON; schema in docs/cli.md"},
+};
+
+const CommandInfo *findCommand(std::string_view name) {
+  for (const CommandInfo &c : kCommands)
+    if (name == c.name)
+      return &c;
+  return nullptr;
+}
+
+const OptionInfo *findOption(std::string_view name) {
+  for (const OptionInfo &o : kOptions)
+    if (name == o.name)
+      return &o;
+  return nullptr;
+}
+
+std::string nearest(std::string_view name, const std::vector<std::string> &candidates) {
+  std::string best = nearestName(name, candidates);
+  return best.empty() ? "" : fmt::format("; did you mean '{}'?", best);
+}
+
+bool parseInteger(std::string_view text, int64_t &value) {
+  std::string copy(text);
+  char *end = nullptr;
+  errno = 0;
+  value = std::strtoll(copy.c_str(), &end, 10);
+  return !copy.empty() && *end == 0 && errno == 0 && (copy[0] == '-' || (copy[0] >= '0' && copy[0] <= '9'));
+}
+
+bool parseBytes(std::string_view text, int64_t &value) {
+  int shift = 0;
+  if (!text.empty()) {
+    switch (text.back()) {
+    case 'k':
+    case 'K':
+      shift = 10;
+      break;
+    case 'm':
+    case 'M':
+      shift = 20;
+      break;
+    case 'g':
+    case 'G':
+      shift = 30;
+      break;
+    case 't':
+    case 'T':
+      shift = 40;
+      break;
+    default:
+      break;
+    }
+    if (shift)
+      text.remove_suffix(1);
+  }
+  if (!parseInteger(text, value) || value < 1 || value > (INT64_MAX >> shift))
+    return false;
+  value <<= shift;
+  return true;
+}
+
+/// One command line being read.
+class Parser {
+public:
+  Parser(int argc, char **argv, Options &options, std::string &error)
+      : args_(argv + 1, argv + argc), options_(options), error_(error) {}
+
+  bool run(bool &help) {
+    help = false;
+    for (const std::string &a : args_) {
+      if (a == "--")
+        break;
+      help |= a == "--help" || a == "-h";
+    }
+    if (args_.empty())
+      return fail("no subcommand; attnc --help lists them");
+    const std::string &first = args_[0];
+    if (first == "help" || (help && first[0] == '-')) {
+      help = true;
+      if (args_.size() > 1 && findCommand(args_[1]))
+        options_.command = args_[1];
+      return true;
+    }
+    if (first[0] == '-')
+      return fail(fmt::format("the subcommand comes first, before '{}'; attnc --help lists them", first));
+    command_ = findCommand(first);
+    if (!command_)
+      return fail(fmt::format("unknown subcommand '{}'{}", first, nearest(first, commandNames())));
+    options_.command = first;
+    if (help)
+      return true;
+    bool optionsEnded = false;
+    std::vector<std::pair<std::string, std::string>> *list = nullptr; // the --in or --out that `name=file` continues
+    for (next_ = 1; next_ < args_.size(); ++next_) {
+      const std::string &arg = args_[next_];
+      if (!optionsEnded && arg == "--") {
+        optionsEnded = true;
+      } else if (!optionsEnded && arg.size() > 1 && arg[0] == '-') {
+        list = nullptr;
+        if (!parseOption(arg, list))
+          return false;
+      } else if (list && !optionsEnded && !options_.specs.empty() && arg.find('=') != std::string::npos) {
+        if (!addFile(*list, list == &options_.in ? "--in" : "--out", arg))
+          return false;
+      } else if (arg.empty()) {
+        return fail("an empty argument where a spec was expected");
+      } else {
+        options_.specs.push_back(arg);
+      }
+    }
+    return finish();
+  }
+
+private:
+  bool fail(std::string text) {
+    error_ = std::move(text);
+    return false;
+  }
+
+  bool finish() {
+    if (options_.specs.empty())
+      return fail(fmt::format("no spec given; usage: attnc {} {}", command_->name, command_->arguments));
+    if (command_->letter != 'k' && options_.specs.size() > 1)
+      return fail(fmt::format("one spec expected, but '{}' and '{}' were given", options_.specs[0], options_.specs[1]));
+    if (command_->letter == 'c' && options_.emit.empty())
+      return fail("which stage? --emit=ast, attn, tile, llvm, asm, obj, kernel, cuda, ptx or cubin");
+    return true;
+  }
+
+  bool parseOption(const std::string &arg, std::vector<std::pair<std::string, std::string>> *&list) {
+    std::string name = arg, value;
+    bool hasValue = false;
+    if (arg[1] == '-') {
+      size_t eq = arg.find('=');
+      if (eq != std::string::npos) {
+        name = arg.substr(0, eq);
+        value = arg.substr(eq + 1);
+        hasValue = true;
+      }
+    } else if (arg.compare(0, 2, "-o") == 0) {
+      name = "-o";
+      if (arg.size() > 2) {
+        value = arg.substr(2);
+        hasValue = true;
+      }
+    }
+    const OptionInfo *info = findOption(name);
+    bool known = name == "-o"
+                     ? command_->letter == 'c'
+                     : info && std::string_view(info->commands).find(command_->letter) != std::string_view::npos;
+    if (!known) {
+      if (info || name == "-o")
+        return fail(fmt::format("attnc {} has no option '{}'", command_->name, name));
+      std::vector<std::string> names;
+      for (const OptionInfo &o : kOptions)
+        if (std::string_view(o.commands).find(command_->letter) != std::string_view::npos)
+          names.push_back(o.name);
+      return fail(fmt::format("unknown option '{}'{}", name, nearest(name, names)));
+    }
+    bool isSwitch = info && !info->value;
+    if (isSwitch && hasValue)
+      return fail(fmt::format("{} takes no value", name));
+    if (!isSwitch && !hasValue) {
+      if (next_ + 1 >= args_.size())
+        return fail(fmt::format("{} needs a value: {} {}", name, name, info ? info->value : "FILE"));
+      value = args_[++next_];
+    }
+    if (!isSwitch && value.empty())
+      return fail(fmt::format("{} has an empty value; expected {}", name, info ? info->value : "FILE"));
+    return apply(name, value, list);
+  }
+
+  bool once(const std::string &name, const std::string &old) {
+    return old.empty() || fail(fmt::format("{} is given twice", name));
+  }
+
+  bool apply(const std::string &name, const std::string &value,
+             std::vector<std::pair<std::string, std::string>> *&list) {
+    int64_t number = 0;
+    if (name == "-o") {
+      if (!once(name, options_.output))
+        return false;
+      options_.output = value;
+    } else if (name == "--mixer") {
+      if (!once(name, options_.mixer))
+        return false;
+      options_.mixer = value;
+    } else if (name == "--in" || name == "--out") {
+      list = name == "--in" ? &options_.in : &options_.out;
+      return addFile(*list, name, value);
+    } else if (name == "--set") {
+      return eachPair(name, value, [&](const std::string &key, const std::string &text) {
+        return options_.params.emplace(key, text).second || fail(fmt::format("--set gives '{}' twice", key));
+      });
+    } else if (name == "--sizes") {
+      return eachPair(name, value, [&](const std::string &key, const std::string &text) {
+        if (!parseInteger(text, number) || number < 0)
+          return fail(fmt::format("--sizes {}={}: an extent is an integer of at least 0", key, text));
+        return options_.sizes.emplace(key, number).second || fail(fmt::format("--sizes gives '{}' twice", key));
+      });
+    } else if (name == "--dtype") {
+      options_.dtype = dtypeFromName(value);
+      if (!options_.dtype || !isFloat(*options_.dtype))
+        return fail(fmt::format("--dtype {}: expected f32, bf16, f16 or f64", value));
+    } else if (name == "--target") {
+      options_.target = value;
+    } else if (name == "--arch") {
+      options_.arch = value;
+    } else if (name == "--threads") {
+      if (!parseInteger(value, number) || number < 1 || number > 4096)
+        return fail(fmt::format("--threads {}: expected a number from 1 to 4096", value));
+      options_.threads = int(number);
+    } else if (name == "--workspace-limit") {
+      if (!parseBytes(value, options_.workspaceLimit))
+        return fail(fmt::format("--workspace-limit {}: expected bytes, as in 500M or 16G", value));
+    } else if (name == "--seed") {
+      if (!parseInteger(value, number) || number < 0)
+        return fail(fmt::format("--seed {}: expected an integer of at least 0", value));
+      options_.seed = uint64_t(number);
+    } else if (name == "--emit") {
+      static const std::vector<std::string> stages = {"ast", "attn",   "tile", "llvm", "asm",
+                                                      "obj", "kernel", "cuda", "ptx",  "cubin"};
+      bool found = false;
+      for (const std::string &s : stages)
+        found |= s == value;
+      if (!found)
+        return fail(fmt::format(
+            "--emit={}: unknown stage{}; there are ast, attn, tile, llvm, asm, obj, kernel, cuda, ptx, cubin", value,
+            nearest(value, stages)));
+      if (!once(name, options_.emit))
+        return false;
+      options_.emit = value;
+    } else if (name == "--json") {
+      options_.json = true;
+    } else if (name == "--no-cache") {
+      options_.noCache = true;
+    }
+    return true;
+  }
+
+  bool addFile(std::vector<std::pair<std::string, std::string>> &list, const std::string &name,
+               const std::string &value) {
+    size_t eq = value.find('=');
+    if (eq == std::string::npos || eq == 0 || eq + 1 == value.size())
+      return fail(fmt::format("{} {}: expected NAME=FILE, as in {} {}", name, value, name,
+                              name == "--in" ? "q=q.npy" : "o=o.npy"));
+    std::string key = value.substr(0, eq);
+    for (auto &entry : list)
+      if (entry.first == key && key != "all")
+        return fail(fmt::format("{} gives '{}' twice", name, key));
+    list.emplace_back(key, value.substr(eq + 1));
+    return true;
+  }
+
+  template <class F> bool eachPair(const std::string &name, const std::string &value, F &&take) {
+    size_t begin = 0;
+    while (begin <= value.size()) {
+      size_t end = value.find(',', begin);
+      if (end == std::string::npos)
+        end = value.size();
+      std::string part = value.substr(begin, end - begin);
+      size_t eq = part.find('=');
+      if (eq == std::string::npos || eq == 0 || eq + 1 == part.size())
+        return fail(fmt::format("{} {}: expected NAME=VALUE, separated by commas", name, value));
+      if (!take(part.substr(0, eq), part.substr(eq + 1)))
+        return false;
+      begin = end + 1;
+    }
+    return true;
+  }
+
+  std::vector<std::string> args_;
+  Options &options_;
+  std::string &error_;
+  const CommandInfo *command_ = nullptr;
+  size_t next_ = 0;
+};
+
+} // namespace
+
+const std::vector<std::string> &commandNames() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> list;
+    for (const CommandInfo &c : kCommands)
+      list.push_back(c.name);
+    return list;
+  }();
+  return names;
+}
+
+bool parseOptions(int argc, char **argv, Options &options, bool &help, std::string &error) {
+  return Parser(argc, argv, options, error).run(help);
+}
+
+std::string usage(const std::string &command) {
+  std::string text;
+  const CommandInfo *one = findCommand(command);
+  if (one) {
+    text = fmt::format("usage: attnc {} {}\n  {}\n\noptions:\n", one->name, one->arguments, one->text);
+    for (const OptionInfo &o : kOptions)
+      if (std::string_view(o.commands).find(one->letter) != std::string_view::npos)
+        text += fmt::format("  {:<28} {}\n", o.value ? fmt::format("{} {}", o.name, o.value) : o.name, o.text);
+    if (one->letter == 'c')
+      text += fmt::format("  {:<28} {}\n", "-o FILE", "where to write; default: standard output");
+    return text;
+  }
+  text = "usage: attnc SUBCOMMAND ...\n\n";
+  for (const CommandInfo &c : kCommands)
+    text += fmt::format("  {:<9}{:<44}{}\n", c.name, c.arguments, c.text);
+  text += "\nattnc SUBCOMMAND --help lists the options of one.\n"
+          "exit status: 0 done; 1 the spec or the arguments are wrong; 2 verification failed; 3 the target is not "
+          "available here\n";
+  return text;
+}
+
+} // namespace attnc::cli
