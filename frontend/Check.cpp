@@ -1,0 +1,514 @@
+//===- Checking a mixer, from declarations to ordered equations -----------===//
+#include "frontend/Check.h"
+#include "frontend/Checker.h"
+#include "frontend/Presence.h"
+#include "runtime/Tensor.h"
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fmt/format.h>
+
+namespace attnc {
+
+bool isBuiltin(const std::string &name);
+
+Checker::Checker(const Spec &spec, const ast::Mixer &mixer, const CheckOptions &options, Diagnostics &diags)
+    : spec_(spec), mixer_(mixer), options_(options), diags_(diags), p_(std::make_unique<Program>()) {}
+
+Diagnostic &Checker::error(Msg id, Span at, std::vector<std::string> args) {
+  if (quiet_ || diags_.full()) {
+    scratch_ = Diagnostic{};
+    return scratch_;
+  }
+  // The same place is reached again through other uses of a function or in another run: one mistake, one error.
+  for (const Diagnostic &d : diags_.all())
+    if (d.id == id && d.span.source == at.source && d.span.begin == at.begin && d.span.end == at.end) {
+      scratch_ = Diagnostic{};
+      return scratch_;
+    }
+  return diags_.report(id, at, std::move(args));
+}
+
+void Checker::addRequirement(ExtentRef condition, std::string message) {
+  p_->signature.requirements.push_back({std::move(condition), std::move(message)});
+}
+
+static bool parseValue(const std::string &text, Param::Kind kind, double &real, int64_t &integer) {
+  if (kind == Param::Bool) {
+    if (text != "true" && text != "false" && text != "1" && text != "0")
+      return false;
+    integer = text == "true" || text == "1";
+    return true;
+  }
+  char *end = nullptr;
+  errno = 0;
+  if (kind == Param::Int) {
+    integer = std::strtoll(text.c_str(), &end, 10);
+    return !text.empty() && !*end && errno == 0;
+  }
+  real = std::strtod(text.c_str(), &end);
+  return !text.empty() && !*end;
+}
+
+void Checker::collectParams(Scope &s, const std::vector<ast::Stmt> &body, bool overridable) {
+  for (const ast::Stmt &st : body) {
+    if (st.kind != ast::StmtKind::Param)
+      continue;
+    const ast::Name &name = st.names[0];
+    if (s.names.count(name.text) && s.names[name.text].kind != Entity::Sequence) {
+      error(Msg::A104, name.span, {name.text}).note(s.names[name.text].span, "the other use is here");
+      continue;
+    }
+    Node *v = expr(st.value, &s);
+    if (!v)
+      continue;
+    if (v->op != Op::Const) {
+      error(Msg::A502, st.value->span, {name.text});
+      continue;
+    }
+    Entity e;
+    e.kind = Entity::Constant;
+    e.span = name.span;
+    e.constKind = v->kind;
+    e.real = v->real;
+    e.integer = v->integer;
+    if (st.dtype) {
+      Kind kind = isFloat(*st.dtype) ? Kind::Real : *st.dtype == DType::Bool ? Kind::Bool : Kind::Int;
+      if (v->kind > kind) {
+        error(Msg::A503, st.value->span, {name.text, dtypeName(*st.dtype)});
+        continue;
+      }
+      double r = 0;
+      int64_t i = 0;
+      fold(Fn::Cast, kind, {v}, *st.dtype, r, i);
+      e.constKind = kind;
+      e.real = r;
+      e.integer = i;
+    }
+    Param param;
+    param.name = name.text;
+    param.kind = e.constKind == Kind::Bool ? Param::Bool : e.constKind == Kind::Int ? Param::Int : Param::Real;
+    param.dtype = st.dtype;
+    if (overridable)
+      if (auto it = options_.params.find(name.text); it != options_.params.end()) {
+        if (!parseValue(it->second, param.kind, e.real, e.integer)) {
+          static const char *const kinds[] = {"true or false", "an integer", "a number"};
+          error(Msg::A504, name.span, {name.text, kinds[param.kind], it->second});
+          continue;
+        }
+        if (st.dtype && param.kind == Param::Real) {
+          double r = 0;
+          int64_t i = 0;
+          fold(Fn::Cast, Kind::Real, {constant(Kind::Real, e.real, 0, name.span)}, *st.dtype, r, i);
+          e.real = r;
+        }
+      }
+    param.real = e.real;
+    param.integer = e.integer;
+    if (overridable)
+      p_->signature.params.push_back(param);
+    s.names[name.text] = e;
+  }
+  if (!overridable)
+    return;
+  for (auto &[name, value] : options_.params) {
+    bool known = false;
+    std::vector<std::string> names;
+    for (const ast::Stmt &st : body)
+      if (st.kind == ast::StmtKind::Param) {
+        known |= st.names[0].text == name;
+        names.push_back(st.names[0].text);
+      }
+    if (!known) {
+      Diagnostic &d = error(Msg::A505, mixer_.name.span, {name, mixer_.name.text});
+      std::string near = nearestName(name, names);
+      if (!near.empty())
+        d.withHelp(fmt::format("--set {}={}", near, value));
+    }
+  }
+}
+
+void Checker::collectTensors() {
+  Scope &s = *top_;
+  auto declare = [&](const ast::Name &name, int tensor) {
+    auto it = s.names.find(name.text);
+    if (it != s.names.end() || s.specs.count(name.text)) {
+      error(Msg::A104, name.span, {name.text}).note(it != s.names.end() ? it->second.span : s.specs[name.text].span, "the other use is here");
+      return false;
+    }
+    Entity e;
+    e.kind = Entity::Tensor;
+    e.span = name.span;
+    e.tensor = tensor;
+    s.names[name.text] = e;
+    return true;
+  };
+  auto dimsOf = [&](const ast::Decl &d, std::vector<std::vector<AxisId>> &dims, std::vector<Dim> &shown) {
+    AxisSet seen;
+    for (const ast::DimDecl &dd : d.dims) {
+      AxisValue v;
+      if (!axisOfDim(s, dd, v))
+        return false;
+      for (AxisId a : v.leaves) {
+        if (seen.contains(a)) {
+          error(Msg::A108, dd.span, {p_->axes[a].name});
+          return false;
+        }
+        seen.insert(a);
+      }
+      Dim dim;
+      dim.text = dd.name ? dd.name->text : spanText(dd.span);
+      if (!dd.name) {
+        dim.text = "(";
+        for (size_t i = 0; i < dd.parts.size(); ++i)
+          dim.text += (i ? " " : "") + dd.parts[i].name.text;
+        dim.text += ")";
+      }
+      for (AxisId a : v.leaves) {
+        dim.axes.push_back(p_->axes[a].name);
+        dim.radix.push_back(p_->axes[a].extent);
+      }
+      dim.length = v.length;
+      dims.push_back(v.leaves);
+      shown.push_back(dim);
+    }
+    return true;
+  };
+  for (const ast::Decl &d : mixer_.inputs) {
+    Argument arg;
+    arg.name = d.name.text;
+    arg.dtype = d.dtype;
+    arg.hasDefault = d.defaultValue;
+    Tensor t;
+    t.name = d.name.text;
+    t.span = d.name.span;
+    t.dtype = d.dtype;
+    t.kind = !d.dtype || isFloat(*d.dtype) ? Kind::Real : *d.dtype == DType::Bool ? Kind::Bool : Kind::Int;
+    if (!dimsOf(d, t.dims, arg.dims))
+      continue;
+    for (auto &dim : t.dims)
+      for (AxisId a : dim)
+        t.axes.insert(a);
+    if (d.promise) {
+      AxisValue v;
+      if (!axisByName(s, *d.promise, v, true))
+        continue;
+      if (t.kind != Kind::Int) {
+        error(Msg::A222, d.name.span, {d.name.text});
+        continue;
+      }
+      arg.indexOf = d.promise->text;
+      arg.indexBound = v.length;
+    }
+    bool left = options_.leftOut.count(d.name.text) && d.defaultValue;
+    t.isInput = !left;
+    t.argument = static_cast<int>(p_->signature.inputs.size());
+    p_->signature.inputs.push_back(arg);
+    TensorInfo info;
+    info.axes = t.axes;
+    info.kind = t.kind;
+    info.scope = top_;
+    info.annotation = t.axes;
+    if (left)
+      info.expr = d.defaultValue;
+    int id = static_cast<int>(p_->tensors.size());
+    p_->tensors.push_back(t);
+    info_.push_back(info);
+    declare(d.name, id);
+  }
+  std::set<std::string> outputs;
+  for (const ast::Decl &d : mixer_.outputs) {
+    if (!outputs.insert(d.name.text).second || s.names.count(d.name.text)) {
+      error(Msg::A104, d.name.span, {d.name.text}).note(s.names.count(d.name.text) ? s.names[d.name.text].span : d.name.span, "the other use is here");
+      continue;
+    }
+    if (d.promise || d.defaultValue) {
+      error(Msg::A132, d.span, {d.name.text});
+      continue;
+    }
+    Argument arg;
+    arg.name = d.name.text;
+    arg.dtype = d.dtype;
+    Output out;
+    out.name = d.name.text;
+    out.declared = d.dtype.has_value();
+    out.dtype = d.dtype.value_or(DType::F32);
+    if (!dimsOf(d, out.dims, arg.dims))
+      continue;
+    p_->signature.outputs.push_back(arg);
+    p_->outputs.push_back(out);
+  }
+  fillScope(s, mixer_.body);
+}
+
+bool Checker::resolveAll() {
+  for (int run = 0; run < 60; ++run) {
+    changed_ = false;
+    memo_.clear();
+    p_->arena.clear();
+    for (TensorInfo &i : info_)
+      i.state = TensorInfo::Waiting;
+    ++quiet_;
+    for (size_t i = 0; i < info_.size(); ++i)
+      resolveTensor(static_cast<int>(i));
+    --quiet_;
+    if (failed_)
+      return false;
+    if (!changed_)
+      break;
+  }
+  memo_.clear();
+  p_->arena.clear();
+  for (TensorInfo &i : info_)
+    i.state = TensorInfo::Waiting;
+  size_t before = diags_.errorCount();
+  for (size_t i = 0; i < info_.size(); ++i)
+    resolveTensor(static_cast<int>(i));
+  if (diags_.errorCount() != before || failed_)
+    return false;
+  for (size_t i = 0; i < info_.size(); ++i) {
+    Tensor &t = p_->tensors[i];
+    if (t.isInput)
+      continue;
+    if (!t.body) {
+      failed_ = true; // said where it went wrong
+      return false;
+    }
+    if (info_[i].annotated && t.axes != info_[i].annotation) {
+      AxisSet extra = t.axes - info_[i].annotation;
+      std::string names;
+      for (AxisId a : extra.empty() ? info_[i].annotation - t.axes : extra)
+        names += (names.empty() ? "" : " ") + p_->axes[a].name;
+      error(Msg::A133, t.span, {t.name, extra.empty() ? "lacks" : "also has", names});
+    } else if (info_[i].annotated && !info_[i].dirtyRead) {
+      AxisSet missing = info_[i].annotation - (t.body->axes | (t.init ? t.init->axes : AxisSet()));
+      if (!missing.empty()) {
+        std::string names;
+        for (AxisId a : missing)
+          names += (names.empty() ? "" : " ") + p_->axes[a].name;
+        error(Msg::A133, t.span, {t.name, "lacks", names});
+      }
+    }
+    // A default uses extents, params and inputs only, and has the input's axes at most.
+    if (t.argument >= 0) {
+      AxisSet extra = t.body->axes - p_->tensors[i].axes;
+      (void)extra;
+    }
+  }
+  return diags_.errorCount() == before;
+}
+
+void Checker::checkOutputs() {
+  for (size_t k = 0; k < p_->outputs.size(); ++k) {
+    Output &o = p_->outputs[k];
+    const ast::Decl *decl = nullptr;
+    for (const ast::Decl &d : mixer_.outputs)
+      if (d.name.text == o.name)
+        decl = &d;
+    auto it = top_->names.find(o.name);
+    if (it == top_->names.end() || it->second.kind != Entity::Tensor) {
+      error(Msg::A134, decl->name.span, {o.name}).withHelp(fmt::format("{} = ...", o.name));
+      continue;
+    }
+    o.tensor = it->second.tensor;
+    const Tensor &t = p_->tensors[o.tensor];
+    AxisSet want;
+    for (auto &d : o.dims)
+      for (AxisId a : d)
+        want.insert(a);
+    auto list = [&](const AxisSet &s) {
+      std::string out;
+      for (AxisId a : s)
+        out += (out.empty() ? "" : " ") + p_->axes[a].name;
+      return out;
+    };
+    if (AxisSet extra = t.axes - want; !extra.empty()) {
+      std::string names = list(extra), comma;
+      for (char c : names)
+        comma += c == ' ' ? std::string(", ") : std::string(1, c);
+      error(Msg::A135, t.span, {o.name, names}).note(decl->name.span, "declared here").withHelp(fmt::format("{} = sum[{}](...)", o.name, comma));
+      continue;
+    }
+    if (AxisSet missing = want - t.axes; !missing.empty()) {
+      error(Msg::A136, t.span, {o.name, list(missing)}).note(decl->name.span, "declared here");
+      continue;
+    }
+    Kind kind = o.declared ? (isFloat(o.dtype) ? Kind::Real : o.dtype == DType::Bool ? Kind::Bool : Kind::Int) : Kind::Real;
+    if (!o.declared && t.kind != Kind::Real) {
+      error(Msg::A223, decl->name.span, {o.name, t.kind == Kind::Bool ? "bool" : "integer"}).withHelp(fmt::format("{}: {}[...]", o.name, t.kind == Kind::Bool ? "bool" : "i64"));
+      continue;
+    }
+    if (t.kind > kind) {
+      error(Msg::A224, t.span, {o.name, dtypeName(o.dtype), t.kind == Kind::Real ? "real" : "an integer"})
+          .note(decl->name.span, "declared here")
+          .withHelp(fmt::format("{} = {}(...)", o.name, dtypeName(o.dtype)));
+      continue;
+    }
+  }
+}
+
+void Checker::checkRequires() {
+  for (size_t i = 0; i < requireStmts_.size(); ++i) {
+    const ast::Stmt &st = *requireStmts_[i];
+    Node *n = expr(st.value, requireScopes_[i]);
+    if (!n)
+      continue;
+    n = toKind(n, Kind::Bool);
+    ExtentRef e = n->axes.empty() ? nodeToExtent(n) : nullptr;
+    if (!e) {
+      error(Msg::A137, st.value->span, {spanText(st.value->span)});
+      continue;
+    }
+    std::string text = st.message ? *st.message : spanText(st.value->span);
+    if (auto c = extentAsConst(e)) {
+      if (!*c)
+        error(Msg::A138, st.value->span, {text});
+      continue;
+    }
+    addRequirement(e, fmt::format("this call does not meet `require {}`{}", spanText(st.value->span), st.message ? ": " + *st.message : ""));
+  }
+}
+
+std::unique_ptr<Program> Checker::run() {
+  size_t before = diags_.errorCount();
+  p_->signature.mixer = mixer_.name.text;
+  p_->signature.doc = mixer_.doc;
+  scopes_.emplace_back();
+  top_ = &scopes_.back();
+  for (size_t f = 0; f < spec_.files.size(); ++f)
+    for (const ast::Mixer &m : spec_.files[f]->mixers)
+      if (&m == &mixer_)
+        top_->file = static_cast<int>(f);
+  collectParams(*top_, mixer_.body, true);
+  collectAxes();
+  if (diags_.errorCount() != before)
+    return nullptr;
+  resolveAxes(*top_);
+  if (diags_.errorCount() != before || failed_)
+    return nullptr;
+  // Sequences that no axis has are still extents.
+  for (auto &[name, e] : top_->names)
+    if (e.kind == Entity::Sequence && !e.extent)
+      e.extent = extentSymbol(newSymbol(name));
+  collectTensors();
+  if (diags_.errorCount() != before)
+    return nullptr;
+  checkDetermined();
+  if (!resolveAll())
+    return nullptr;
+  checkRequires();
+  checkOutputs();
+  if (diags_.errorCount() != before)
+    return nullptr;
+  resolveAliases();
+  if (!findCycles())
+    return nullptr;
+  markStarts();
+  if (diags_.errorCount() != before)
+    return nullptr;
+  markFeatures();
+  totalize(*p_);
+  checkPresence(*p_, diags_);
+  if (diags_.errorCount() != before)
+    return nullptr;
+  return std::move(p_);
+}
+
+std::vector<std::string> mixerNames(const Spec &spec) {
+  std::vector<std::string> out;
+  for (const ast::Mixer &m : spec.files[0]->mixers)
+    out.push_back(m.name.text);
+  return out;
+}
+
+std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, const CheckOptions &options, Diagnostics &diags) {
+  const ast::File &file = *spec.files[0];
+  const ast::Mixer *found = nullptr;
+  for (const ast::Mixer &m : file.mixers)
+    if (mixer.empty() ? file.mixers.size() == 1 : m.name.text == mixer)
+      found = &m;
+  if (!found) {
+    std::string names;
+    for (const ast::Mixer &m : file.mixers)
+      names += (names.empty() ? "" : ", ") + m.name.text;
+    Span at{file.source, 0, 0};
+    if (file.mixers.empty())
+      diags.report(Msg::A506, at);
+    else if (mixer.empty())
+      diags.report(Msg::A507, at, {names});
+    else {
+      Diagnostic &d = diags.report(Msg::A508, at, {mixer, names});
+      std::string near = nearestName(mixer, mixerNames(spec));
+      if (!near.empty())
+        d.withHelp("--mixer " + near);
+    }
+    return nullptr;
+  }
+  return Checker(spec, *found, options, diags).run();
+}
+
+void checkSpec(const Spec &spec, Diagnostics &diags) {
+  static const char *const kTargets[] = {"cpu", "cuda"};
+  static const std::pair<const char *, std::vector<std::string>> kHints[] = {
+      {"tile", {}}, {"chunk", {}}};
+  for (size_t f = 0; f < spec.files.size(); ++f) {
+    const ast::File &file = *spec.files[f];
+    std::map<std::string, Span> fns;
+    for (const ast::Fn &fn : file.fns) {
+      if (isBuiltin(fn.name.text))
+        diags.report(Msg::A509, fn.name.span, {fn.name.text});
+      else if (auto it = fns.find(fn.name.text); it != fns.end())
+        diags.report(Msg::A510, fn.name.span, {fn.name.text}).note(it->second, "first defined here");
+      else
+        for (int other : spec.importsOf[f])
+          for (const ast::Fn &g : spec.files[other]->fns)
+            if (g.name.text == fn.name.text && other != static_cast<int>(f))
+              diags.report(Msg::A510, fn.name.span, {fn.name.text}).note(g.name.span, "imported from here");
+      fns.emplace(fn.name.text, fn.name.span);
+    }
+    std::map<std::string, Span> imported;
+    for (int other : spec.importsOf[f])
+      for (const ast::Fn &g : spec.files[other]->fns) {
+        if (other == static_cast<int>(f))
+          continue;
+        auto [it, fresh] = imported.emplace(g.name.text, g.name.span);
+        if (!fresh && it->second.source != g.name.span.source)
+          diags.report(Msg::A510, g.name.span, {g.name.text}).note(it->second, "also imported from here");
+      }
+    std::map<std::string, Span> mixers;
+    for (const ast::Mixer &m : file.mixers) {
+      if (auto it = mixers.find(m.name.text); it != mixers.end())
+        diags.report(Msg::A510, m.name.span, {m.name.text}).note(it->second, "first defined here");
+      else if (fns.count(m.name.text) || isBuiltin(m.name.text))
+        diags.report(isBuiltin(m.name.text) ? Msg::A509 : Msg::A510, m.name.span, {m.name.text});
+      mixers.emplace(m.name.text, m.name.span);
+    }
+    for (const ast::Schedule &s : file.schedules) {
+      std::vector<std::string> names;
+      for (auto &[n, span] : mixers)
+        names.push_back(n);
+      if (!mixers.count(s.mixer.text)) {
+        Diagnostic &d = diags.report(Msg::A511, s.mixer.span, {s.mixer.text});
+        if (std::string near = nearestName(s.mixer.text, names); !near.empty())
+          d.withHelp(near);
+      }
+      bool known = false;
+      for (const char *t : kTargets)
+        known |= s.target.text == t;
+      if (!known)
+        diags.report(Msg::A512, s.target.span, {s.target.text}).withHelp("cpu");
+      for (const ast::Hint &h : s.hints) {
+        bool ok = false;
+        for (auto &[n, keys] : kHints)
+          ok |= h.name.text == n;
+        if (!ok) {
+          Diagnostic &d = diags.report(Msg::A513, h.name.span, {h.name.text});
+          std::string near = nearestName(h.name.text, {"tile", "chunk"});
+          d.withHelp(near.empty() ? "tile i = 64" : near);
+        }
+      }
+    }
+  }
+}
+
+} // namespace attnc

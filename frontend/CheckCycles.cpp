@@ -1,0 +1,407 @@
+//===- Recurrences: which equations form one, and in which order it runs --===//
+//
+// Tensors that read each other form a cycle (a strongly connected component). It is legal when there are loops, each an axis
+// with a direction, such that every read goes to an earlier position. Loops are added from the outside in, only while the reads
+// that are not yet strictly earlier still form a circle; a flat shift over (n u) is settled once n and then u are loops.
+//===----------------------------------------------------------------------===//
+#include "frontend/Checker.h"
+#include "frontend/Prove.h"
+#include <algorithm>
+#include <fmt/format.h>
+#include <set>
+
+namespace attnc {
+
+namespace {
+/// `from` reads `to`; `read` null: at its own position. `bound`: axes that a reduction or the like runs over at that place.
+struct Edge {
+  int from, to;
+  const Node *read;
+  AxisSet bound;
+  Span span;
+  std::set<AxisId> settled; ///< leaves of a flat shift that are loops already
+};
+
+void walk(const Program &p, const Node *n, const AxisSet &bound, int from, std::vector<Edge> &out,
+          std::set<std::pair<const Node *, std::vector<AxisId>>> &seen) {
+  if (!n)
+    return;
+  std::vector<AxisId> key(bound.begin(), bound.end());
+  if (!seen.insert({n, key}).second)
+    return;
+  auto with = [&](const std::vector<AxisId> &axes) {
+    AxisSet b = bound;
+    for (AxisId a : axes)
+      b.insert(a);
+    return b;
+  };
+  switch (n->op) {
+  case Op::Tensor: out.push_back({from, n->tensor, nullptr, bound, n->span, {}}); return;
+  case Op::Read:
+    if (n->args[0]->op == Op::Tensor)
+      out.push_back({from, n->args[0]->tensor, n, bound, n->span, {}});
+    for (const ReadItem &r : n->reads) {
+      walk(p, r.index, bound, from, out, seen);
+      walk(p, r.bound, bound, from, out, seen);
+    }
+    return;
+  case Op::Grad: {
+    AxisSet b = bound | (n->args[0]->axes - p.tensors[n->tensor].axes);
+    for (AxisId a : n->kept)
+      if (!bound.contains(a))
+        b.erase(a);
+    out.push_back({from, n->tensor, nullptr, bound, n->span, {}});
+    walk(p, n->args[0], b, from, out, seen);
+    return;
+  }
+  default: break;
+  }
+  for (size_t i = 0; i < n->args.size(); ++i) {
+    if (n->groups.empty())
+      walk(p, n->args[i], bound, from, out, seen);
+    else
+      walk(p, n->args[i], with(n->groups[std::min(i, n->groups.size() - 1)]), from, out, seen);
+  }
+}
+
+/// Components of the graph `edges` over `nodes`, in dependency order (what is read comes first).
+std::vector<std::vector<int>> components(const std::vector<int> &nodes, const std::vector<Edge> &edges) {
+  std::map<int, std::vector<int>> next;
+  for (const Edge &e : edges)
+    next[e.from].push_back(e.to);
+  std::map<int, int> index, low;
+  std::vector<int> stack;
+  std::set<int> onStack;
+  int counter = 0;
+  std::vector<std::vector<int>> out;
+  struct Frame {
+    int node;
+    size_t edge;
+  };
+  for (int root : nodes) {
+    if (index.count(root))
+      continue;
+    std::vector<Frame> frames{{root, 0}};
+    index[root] = low[root] = counter++;
+    stack.push_back(root);
+    onStack.insert(root);
+    while (!frames.empty()) {
+      Frame &f = frames.back();
+      auto &succ = next[f.node];
+      if (f.edge < succ.size()) {
+        int w = succ[f.edge++];
+        if (!index.count(w)) {
+          index[w] = low[w] = counter++;
+          stack.push_back(w);
+          onStack.insert(w);
+          frames.push_back({w, 0});
+        } else if (onStack.count(w))
+          low[f.node] = std::min(low[f.node], index[w]);
+        continue;
+      }
+      int v = f.node;
+      frames.pop_back();
+      if (!frames.empty())
+        low[frames.back().node] = std::min(low[frames.back().node], low[v]);
+      if (low[v] == index[v]) {
+        std::vector<int> comp;
+        int w;
+        do {
+          w = stack.back();
+          stack.pop_back();
+          onStack.erase(w);
+          comp.push_back(w);
+        } while (w != v);
+        std::sort(comp.begin(), comp.end());
+        out.push_back(comp);
+      }
+    }
+  }
+  return out;
+}
+
+bool isCircle(const std::vector<int> &comp, const std::vector<Edge> &edges) {
+  if (comp.size() > 1)
+    return true;
+  for (const Edge &e : edges)
+    if (e.from == comp[0] && e.to == comp[0])
+      return true;
+  return false;
+}
+
+enum class Rel { Same, Earlier, Flat, Unknown };
+
+struct Relation {
+  Rel rel = Rel::Unknown;
+  int dir = 0;
+  const ReadItem *item = nullptr;
+};
+
+Relation relation(const Program &p, Prover &prover, const Edge &e, AxisId a) {
+  const Tensor &from = p.tensors[e.from], &to = p.tensors[e.to];
+  if (!from.axes.contains(a) || !to.axes.contains(a) || e.bound.contains(a))
+    return {};
+  if (e.read)
+    for (const ReadItem &r : e.read->reads) {
+      if (std::find(r.leaves.begin(), r.leaves.end(), a) == r.leaves.end())
+        continue;
+      Poly here;
+      for (AxisId l : r.leaves)
+        here = Prover::add(prover.mul(here, prover.poly(p.axes[l].extent)), prover.indexPoly(l));
+      Poly d = Prover::add(prover.poly(r.index), here, -1);
+      Rel rel = r.leaves.size() > 1 ? Rel::Flat : Rel::Earlier;
+      if (d.empty())
+        return {Rel::Same, 0, &r};
+      if (prover.nonNegative(Prover::add(Prover::add({}, d, -1), Prover::constant(-1))))
+        return {rel, 1, &r};
+      if (prover.nonNegative(Prover::add(d, Prover::constant(-1))))
+        return {rel, -1, &r};
+      return {};
+    }
+  return {Rel::Same, 0, nullptr};
+}
+} // namespace
+
+void Checker::resolveAliases() {
+  std::vector<int> alias(p_->tensors.size());
+  for (size_t i = 0; i < alias.size(); ++i) {
+    const Tensor &t = p_->tensors[i];
+    alias[i] = !t.isInput && t.body && t.body->op == Op::Tensor && !t.init && t.axes == t.body->axes ? t.body->tensor : static_cast<int>(i);
+  }
+  auto target = [&](int i) {
+    for (size_t steps = 0; alias[i] != i && steps < alias.size(); ++steps)
+      i = alias[i];
+    return i;
+  };
+  for (size_t i = 0; i < alias.size(); ++i)
+    if (int t = target(static_cast<int>(i)); alias[t] != t) // y = y, or a ring of names
+      alias[i] = static_cast<int>(i);
+  for (Node &n : p_->arena)
+    if (n.tensor >= 0 && (n.op == Op::Tensor || n.op == Op::Grad))
+      n.tensor = target(n.tensor);
+}
+
+bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
+  Prover prover(*p_);
+  prover.assumePositive(std::vector<bool>(p_->signature.symbols.size(), true));
+  std::set<int> in(members.begin(), members.end());
+  std::vector<Edge> edges;
+  for (int t : members) {
+    std::set<std::pair<const Node *, std::vector<AxisId>>> seen;
+    std::vector<Edge> all;
+    walk(*p_, p_->tensors[t].body, {}, t, all, seen);
+    for (Edge &e : all)
+      if (in.count(e.to))
+        edges.push_back(e);
+    seen.clear();
+    all.clear();
+    walk(*p_, p_->tensors[t].init, {}, t, all, seen);
+    for (Edge &e : all)
+      if (in.count(e.to)) {
+        error(Msg::A302, e.span, {p_->tensors[t].name}).note(p_->tensors[t].span, "the recurrence");
+        return false;
+      }
+  }
+  std::vector<AxisId> candidates;
+  for (const Edge &e : edges)
+    if (e.read)
+      for (const ReadItem &r : e.read->reads)
+        for (AxisId a : r.leaves)
+          if (std::find(candidates.begin(), candidates.end(), a) == candidates.end())
+            candidates.push_back(a);
+  std::vector<std::vector<int>> comps;
+  while (true) {
+    comps = components(members, edges);
+    bool circle = false;
+    for (auto &c : comps)
+      circle |= isCircle(c, edges);
+    if (!circle)
+      break;
+    int best = -1, bestDir = 0, bestGain = 0;
+    std::vector<Relation> bestRel;
+    for (AxisId a : candidates) {
+      bool used = false;
+      for (const ScanAxis &s : cycle.loops)
+        used |= s.axis == a;
+      if (used)
+        continue;
+      std::vector<Relation> rels;
+      int dir = 0, gain = 0;
+      bool ok = true;
+      for (const Edge &e : edges) {
+        Relation r = relation(*p_, prover, e, a);
+        rels.push_back(r);
+        if (r.rel == Rel::Unknown || (r.dir && dir && r.dir != dir))
+          ok = false;
+        if (r.rel == Rel::Flat)
+          for (AxisId l : r.item->leaves) { // outer leaves first
+            if (l == a)
+              break;
+            ok &= e.settled.count(l) > 0;
+          }
+        if (r.dir) {
+          dir = r.dir;
+          gain += r.rel == Rel::Earlier || r.item->leaves.back() == a ? 2 : 1;
+        }
+        if (!ok)
+          break;
+      }
+      if (ok && dir && gain > bestGain) {
+        best = a;
+        bestDir = dir;
+        bestGain = gain;
+        bestRel = rels;
+      }
+    }
+    if (best < 0) {
+      // Name the circle: follow remaining reads from some member back to itself.
+      std::vector<int> ring;
+      for (auto &c : comps)
+        if (isCircle(c, edges)) {
+          ring = c;
+          break;
+        }
+      std::set<int> rs(ring.begin(), ring.end());
+      auto label = [&](int t) { return p_->tensors[t].name.empty() ? spanText(p_->tensors[t].span) : p_->tensors[t].name; };
+      std::string path;
+      std::vector<int> trail{ring[0]};
+      const Edge *first = nullptr;
+      for (size_t k = 0; k <= ring.size(); ++k)
+        for (const Edge &e : edges)
+          if (e.from == trail.back() && rs.count(e.to)) {
+            if (!first)
+              first = &e;
+            trail.push_back(e.to);
+            break;
+          }
+      for (size_t k = 0; k < trail.size() && k < 8; ++k) {
+        path += (k ? " -> " : "") + label(trail[k]);
+        if (k && trail[k] == trail[0])
+          break;
+      }
+      Diagnostic &d = error(Msg::A301, first ? first->span : p_->tensors[ring[0]].span, {path});
+      d.note(p_->tensors[ring[0]].span, "the equation");
+      d.withHelp(fmt::format("{}[t-1]", label(first ? first->to : ring[0])));
+      return false;
+    }
+    cycle.loops.push_back({best, bestDir});
+    std::vector<Edge> rest;
+    for (size_t k = 0; k < edges.size(); ++k) {
+      const Relation &r = bestRel[k];
+      if (r.rel == Rel::Earlier)
+        continue;
+      if (r.rel == Rel::Flat) {
+        if (r.item->leaves.back() == best)
+          continue;
+        edges[k].settled.insert(best);
+      }
+      rest.push_back(edges[k]);
+    }
+    edges = rest;
+  }
+  for (auto &c : comps)
+    cycle.tensors.push_back(c[0]);
+  return true;
+}
+
+bool Checker::findCycles() {
+  std::vector<int> all;
+  std::vector<Edge> edges;
+  for (size_t t = 0; t < p_->tensors.size(); ++t) {
+    all.push_back(static_cast<int>(t));
+    std::set<std::pair<const Node *, std::vector<AxisId>>> seen;
+    if (p_->tensors[t].isInput)
+      continue;
+    walk(*p_, p_->tensors[t].body, {}, static_cast<int>(t), edges, seen);
+    walk(*p_, p_->tensors[t].init, {}, static_cast<int>(t), edges, seen);
+  }
+  bool ok = true;
+  for (auto &comp : components(all, edges)) {
+    std::vector<Edge> own;
+    std::set<int> in(comp.begin(), comp.end());
+    for (const Edge &e : edges)
+      if (in.count(e.from) && in.count(e.to))
+        own.push_back(e);
+    if (!isCircle(comp, own)) {
+      if (!p_->tensors[comp[0]].isInput)
+        p_->order.push_back(comp[0]);
+      continue;
+    }
+    Cycle c;
+    if (!orderCycle(comp, c)) {
+      ok = false;
+      continue;
+    }
+    int id = static_cast<int>(p_->cycles.size());
+    for (int t : c.tensors)
+      p_->tensors[t].cycle = id;
+    p_->cycles.push_back(c);
+    p_->order.push_back(~id);
+  }
+  return ok;
+}
+
+void Checker::markStarts() {
+  Prover prover(*p_);
+  prover.assumePositive(std::vector<bool>(p_->signature.symbols.size(), true));
+  for (Node &n : p_->arena) {
+    if (n.op != Op::Read || n.args[0]->op != Op::Tensor)
+      continue;
+    int id = n.args[0]->tensor;
+    const Tensor &t = p_->tensors[id];
+    if (t.cycle < 0)
+      continue;
+    const Cycle &c = p_->cycles[t.cycle];
+    auto dirOf = [&](AxisId a) {
+      for (const ScanAxis &s : c.loops)
+        if (s.axis == a)
+          return s.dir;
+      return 0;
+    };
+    for (ReadItem &r : n.reads) {
+      int dir = dirOf(r.leaves.back());
+      for (AxisId a : r.leaves)
+        if (dirOf(a) != dir)
+          dir = 0;
+      if (!dir)
+        continue;
+      if (r.last) {
+        r.start = -1; // of an empty axis
+        info_[id].shifted = true;
+        continue;
+      }
+      Poly here;
+      for (AxisId l : r.leaves)
+        here = Prover::add(prover.mul(here, prover.poly(p_->axes[l].extent)), prover.indexPoly(l));
+      Poly d = Prover::add(prover.poly(r.index), here, -1);
+      bool earlier = prover.nonNegative(Prover::add(Prover::add({}, d, -1), Prover::constant(-1)));
+      bool later = prover.nonNegative(Prover::add(d, Prover::constant(-1)));
+      if (dir > 0 && earlier)
+        r.start = -1;
+      else if (dir < 0 && later)
+        r.start = 1;
+      info_[id].shifted = info_[id].shifted || r.start != 0;
+    }
+  }
+  std::map<const ast::Expr *, bool> used;
+  for (size_t i = 0; i < info_.size(); ++i)
+    if (info_[i].init)
+      used[info_[i].init] = used[info_[i].init] || (info_[i].shifted && p_->tensors[i].cycle >= 0);
+  std::set<const ast::Expr *> told;
+  for (size_t i = 0; i < info_.size(); ++i) {
+    const Tensor &t = p_->tensors[i];
+    if (!info_[i].init || !t.body)
+      continue;
+    if (!used[info_[i].init]) {
+      if (told.insert(info_[i].init).second)
+        error(Msg::A303, info_[i].init->span, {t.name}).note(t.span, "nothing reads it through a shift");
+      continue;
+    }
+    if (t.cycle >= 0 && t.init)
+      for (const ScanAxis &s : p_->cycles[t.cycle].loops)
+        if (t.init->axes.contains(s.axis) && told.insert(info_[i].init).second)
+          error(Msg::A304, info_[i].init->span, {p_->axes[s.axis].name}).note(t.span, "the recurrence");
+  }
+}
+
+} // namespace attnc

@@ -1,0 +1,181 @@
+//===- The checker's working state (private to Check*.cpp) ----------------===//
+//
+// Equations may stand in any order and read each other in circles, so axes and kinds are found by a fixpoint: the same
+// resolver runs over all equations, silently, until the axes and kinds of tensors that are read before they are finished no longer
+// change; then once more, aloud. Scopes, axes and tensor numbers survive from run to run, nodes do not.
+//===----------------------------------------------------------------------===//
+#pragma once
+#include "frontend/Check.h"
+#include <functional>
+#include <map>
+#include <unordered_map>
+
+namespace attnc {
+
+/// An axis as the text names it: one leaf, or a composite.
+struct AxisValue {
+  std::vector<AxisId> leaves;
+  ExtentRef length;
+  int composite = -1;
+};
+
+struct Scope;
+
+struct Entity {
+  enum Kind { Axis, Sequence, Constant, Tensor, Thunk } kind = Axis;
+  Span span;
+  AxisValue axis;           // Axis, once resolved
+  ExtentRef extent;         // Sequence
+  attnc::Kind constKind = attnc::Kind::Int; // Constant
+  double real = 0;
+  int64_t integer = 0;
+  int tensor = -1;
+  const ast::Expr *expr = nullptr; // Thunk: an argument, in its caller's scope
+  Scope *exprScope = nullptr;
+};
+
+/// All that is said about an axis name in one scope, before its extent is known.
+struct AxisSpec {
+  std::string name;
+  std::vector<const ast::Expr *> extents;
+  bool inInput = false, inOutput = false, inBody = false, made = false;
+  bool isComposite = false;
+  std::vector<ast::AxisDecl> parts;
+  std::string firstOf;  ///< named composite whose first part this is
+  const ast::AxisArg *source = nullptr; ///< made by argsort, sort: the axis that gives the default extent
+  Span span, bodySpan;
+  enum { Waiting, Busy, Done, Failed } state = Waiting;
+};
+
+struct Scope {
+  int file = 0;
+  const ast::Fn *fn = nullptr; ///< null: the mixer's scope
+  Scope *caller = nullptr;
+  unsigned depth = 0;
+  std::map<std::string, Entity> names;
+  std::map<std::string, AxisSpec> specs;
+  std::vector<const ast::Expr *> results;
+};
+
+struct TensorInfo {
+  const ast::Expr *expr = nullptr;
+  Scope *scope = nullptr;
+  int result = 0, results = 1; ///< which of several results of expr
+  const ast::Expr *init = nullptr;
+  bool anonymous = false;
+  bool annotated = false;
+  AxisSet annotation;
+  AxisSet axes;
+  Kind kind = Kind::Bool;
+  bool dirtyRead = false; ///< read while in progress: part of a circle
+  bool shifted = false;   ///< read through a shift somewhere
+  Span initSpan;
+  enum { Waiting, Busy, Done } state = Waiting;
+};
+
+class Checker {
+public:
+  Checker(const Spec &spec, const ast::Mixer &mixer, const CheckOptions &options, Diagnostics &diags);
+  std::unique_ptr<Program> run();
+
+private:
+  // CheckAxes.cpp
+  void collectAxes();
+  void collectDim(Scope &s, const ast::DimDecl &d, int where /*0 input 1 output 2 body 3 made*/, const ast::AxisArg *source = nullptr);
+  void collectMade(Scope &s, const ast::Expr *e);
+  void resolveAxes(Scope &s);
+  bool resolveAxis(Scope &s, const std::string &name);
+  bool resolveComposite(Scope &s, AxisSpec &spec);
+  bool compositeOf(Scope &s, const std::vector<ast::AxisDecl> &parts, Span span, AxisValue &out);
+  ExtentRef extentFromExpr(const ast::Expr *e, Scope &s);
+  ExtentRef nodeToExtent(Node *n);
+  AxisId newAxis(const std::string &name, ExtentRef extent, Span span);
+  int newSymbol(const std::string &name);
+  int newComposite(const std::string &name, std::vector<AxisId> leaves, ExtentRef length, bool ragged, Span span);
+  ExtentRef productOf(const std::vector<AxisId> &leaves) const;
+  bool axisByName(Scope &s, const ast::Name &name, AxisValue &out, bool loud);
+  bool axisOfDim(Scope &s, const ast::DimDecl &d, AxisValue &out);
+  bool axisOfRef(Scope &s, const ast::AxisRef &r, AxisValue &out);
+  void checkDetermined();
+  void markFeatures();
+  std::vector<std::string> namesInScope(Scope &s, bool axesOnly) const;
+
+  // CheckExpr.cpp
+  Node *expr(const ast::Expr *e, Scope *s);
+  std::vector<Node *> exprMulti(const ast::Expr *e, Scope *s);
+  Node *resolve(const ast::Expr *e, Scope *s);
+  Node *resolveName(const ast::Expr *e, Scope *s);
+  Node *resolveRead(const ast::Expr *e, Scope *s);
+  Node *resolveBinary(const ast::Expr *e, Scope *s);
+  Node *resolveCompare(const ast::Expr *e, Scope *s);
+  Node *tensorRef(int id, Span span);
+  void resolveTensor(int id);
+  int anonymousTensor(const ast::Expr *e, Scope *s);
+  Node *axisIndex(const AxisValue &a, Span span);
+  Node *axisIndexFrom(const std::vector<AxisId> &leaves, const std::map<AxisId, Node *> &at, Span span);
+  Node *countAlong(const Node *operand, AxisId leaf, const std::map<AxisId, Node *> &at, Span span);
+
+  // CheckCall.cpp
+  std::vector<Node *> resolveCall(const ast::Expr *e, Scope *s);
+  std::vector<Node *> callFunction(const ast::Expr *e, Scope *s, const ast::Fn &fn, int file);
+  std::vector<Node *> callReduction(const ast::Expr *e, Scope *s, RedOp red);
+  Node *callElementwise(const ast::Expr *e, Scope *s, Fn fn, int minArgs, int maxArgs);
+  Node *callSelection(const ast::Expr *e, Scope *s, Op op);
+  Node *callGrad(const ast::Expr *e, Scope *s);
+  Node *callCum(const ast::Expr *e, Scope *s, RedOp red);
+  std::vector<Node *> callSoftmax(const ast::Expr *e, Scope *s);
+  const ast::Fn *findFn(const std::string &name, int file, int &owner) const;
+  bool groupsOf(const ast::Expr *e, Scope *s, std::vector<std::vector<AxisId>> &groups);
+  void checkOperandHas(const std::vector<AxisId> &axes, Node *x, const ast::Expr *call, size_t which);
+  void fillScope(Scope &inner, const std::vector<ast::Stmt> &body);
+
+  // CheckFold.cpp
+  Node *constant(Kind kind, double real, int64_t integer, Span span);
+  Node *intConst(int64_t v, Span span) { return constant(Kind::Int, 0, v, span); }
+  Node *map(Fn fn, Kind kind, std::vector<Node *> args, Span span);
+  Node *toKind(Node *n, Kind kind);
+  Node *extentNode(ExtentRef e, Span span);
+  bool fold(Fn fn, Kind kind, const std::vector<Node *> &args, DType dtype, double &real, int64_t &integer) const;
+
+  // CheckCycles.cpp
+  bool findCycles();
+  bool orderCycle(const std::vector<int> &members, Cycle &cycle);
+  void resolveAliases();
+  void markStarts();
+
+  // Check.cpp
+  void collectParams(Scope &s, const std::vector<ast::Stmt> &body, bool overridable);
+  void collectTensors();
+  bool resolveAll();
+  void checkOutputs();
+  void checkRequires();
+  void addRequirement(ExtentRef condition, std::string message);
+  Diagnostic &error(Msg id, Span at, std::vector<std::string> args = {});
+  bool quiet() const { return quiet_ > 0; }
+
+  const Spec &spec_;
+  const ast::Mixer &mixer_;
+  const CheckOptions &options_;
+  Diagnostics &diags_;
+  std::unique_ptr<Program> p_;
+  std::deque<Scope> scopes_;
+  Scope *top_ = nullptr;
+  std::vector<TensorInfo> info_; ///< parallel to p_->tensors
+  std::map<std::pair<const ast::Expr *, Scope *>, std::vector<Node *>> memo_;
+  std::map<std::pair<const ast::Expr *, Scope *>, Scope *> instances_;
+  std::map<std::pair<const ast::Expr *, Scope *>, int> anonymous_;
+  std::map<const ast::Expr *, bool> reported_; ///< one mistake, one error
+  std::vector<std::pair<const ast::Expr *, Scope *>> requires_;
+  std::vector<const ast::Stmt *> requireStmts_;
+  std::vector<Scope *> requireScopes_;
+  Diagnostic scratch_{};
+  int quiet_ = 0;
+  bool changed_ = false, failed_ = false;
+  unsigned exprDepth_ = 0;
+  Node *last_ = nullptr; ///< what `last` means in the index being resolved
+};
+
+/// The text of a node for messages: "sel", "j <= i".
+std::string spanText(Span span);
+
+} // namespace attnc

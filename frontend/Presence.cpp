@@ -1,0 +1,756 @@
+#include "frontend/Presence.h"
+#include "frontend/Prove.h"
+#include <algorithm>
+#include <fmt/format.h>
+#include <unordered_map>
+
+namespace attnc {
+
+std::string spanText(Span span);
+
+namespace {
+
+/// A total value and what must hold for it to be there.
+struct Value {
+  Node *node = nullptr;
+  std::vector<Cause> causes;
+};
+
+class Totalizer {
+public:
+  explicit Totalizer(Program &p) : p_(p) {}
+
+  void run() {
+    for (Tensor &t : p_.tensors)
+      if (t.isInput)
+        t.causes = raggedCauses(t.axes, t.span);
+    for (int o : p_.order) {
+      if (o >= 0) {
+        finish(o);
+        continue;
+      }
+      const Cycle &c = p_.cycles[~o];
+      // A state is there at every position: until that is checked, its reads take it so.
+      for (int t : c.tensors) {
+        p_.tensors[t].causes = raggedCauses(p_.tensors[t].axes, p_.tensors[t].span);
+        if (p_.tensors[t].init)
+          p_.tensors[t].totalInit = initOf(t);
+      }
+      for (int t : c.tensors)
+        finish(t);
+    }
+  }
+
+private:
+  Program &p_;
+  std::unordered_map<const Node *, Value> memo_;
+  std::unordered_map<std::string, Node *> interned_;
+
+  // ---- total nodes, shared when equal ----
+  Node *intern(Node proto) {
+    std::string k = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", int(proto.op), int(proto.kind), int(proto.fn), int(proto.red), proto.axis, proto.tensor,
+                                int(proto.dtype), proto.which, proto.reversed, proto.real, proto.integer);
+    if (proto.extent)
+      k += "|e" + std::to_string(reinterpret_cast<uintptr_t>(proto.extent.get()));
+    for (Node *a : proto.args)
+      k += fmt::format(",{}", a->id);
+    for (Node *g : proto.guards)
+      k += g ? fmt::format(";{}", g->id) : ";-";
+    for (auto &g : proto.groups) {
+      k += "[";
+      for (AxisId a : g)
+        k += fmt::format("{} ", a);
+    }
+    for (AxisId a : proto.newAxes)
+      k += fmt::format("<{}", a);
+    for (AxisId a : proto.kept)
+      k += fmt::format(">{}", a);
+    for (const ReadItem &r : proto.reads) {
+      k += "@";
+      for (AxisId a : r.leaves)
+        k += fmt::format("{} ", a);
+      k += fmt::format(":{}", r.index->id);
+    }
+    auto it = interned_.find(k);
+    if (it != interned_.end())
+      return it->second;
+    Node *n = p_.make(proto.op, proto.kind, proto.axes, proto.args, proto.span);
+    unsigned id = n->id;
+    *n = std::move(proto);
+    n->id = id;
+    interned_[k] = n;
+    return n;
+  }
+  Node *boolean(bool b, Span s) {
+    Node n{};
+    n.op = Op::Const;
+    n.kind = Kind::Bool;
+    n.integer = b;
+    n.span = s;
+    return intern(n);
+  }
+  Node *integer(int64_t v, Span s) {
+    Node n{};
+    n.op = Op::Const;
+    n.kind = Kind::Int;
+    n.integer = v;
+    n.span = s;
+    return intern(n);
+  }
+  Node *index(AxisId a, Span s) {
+    Node n{};
+    n.op = Op::Index;
+    n.kind = Kind::Int;
+    n.axis = a;
+    n.axes = {a};
+    n.span = s;
+    return intern(n);
+  }
+  Node *extent(const ExtentRef &e, Span s) {
+    if (auto c = extentAsConst(e))
+      return integer(*c, s);
+    Node n{};
+    n.op = Op::Extent;
+    n.kind = Kind::Int;
+    n.extent = e;
+    n.span = s;
+    return intern(n);
+  }
+  static bool isTrue(const Node *n) { return n->op == Op::Const && n->kind == Kind::Bool && n->integer; }
+  static bool isFalse(const Node *n) { return n->op == Op::Const && n->kind == Kind::Bool && !n->integer; }
+
+  Node *map(Fn fn, Kind kind, std::vector<Node *> args, Span s, DType dtype = DType::F32) {
+    if (fn == Fn::And || fn == Fn::Or) {
+      bool neutral = fn == Fn::And;
+      for (int k = 0; k < 2; ++k) {
+        if (neutral ? isTrue(args[k]) : isFalse(args[k]))
+          return args[1 - k];
+        if (neutral ? isFalse(args[k]) : isTrue(args[k]))
+          return args[k];
+      }
+      if (args[0] == args[1])
+        return args[0];
+    }
+    if (fn == Fn::Not) {
+      if (args[0]->op == Op::Const)
+        return boolean(!args[0]->integer, s);
+      if (args[0]->op == Op::Map && args[0]->fn == Fn::Not)
+        return args[0]->args[0];
+    }
+    Node n{};
+    n.op = Op::Map;
+    n.fn = fn;
+    n.kind = kind;
+    n.dtype = dtype;
+    n.span = s;
+    for (Node *a : args)
+      n.axes |= a->axes;
+    n.args = std::move(args);
+    return intern(n);
+  }
+  Node *all(const std::vector<Node *> &preds, Span s) {
+    Node *r = boolean(true, s);
+    for (Node *p : preds)
+      r = map(Fn::And, Kind::Bool, {r, p}, s);
+    return r;
+  }
+  /// The same value with at least these axes.
+  Node *broadcast(Node *x, const AxisSet &axes) {
+    AxisSet missing = axes - x->axes;
+    for (AxisId a : missing)
+      x = map(Fn::Select, x->kind, {map(Fn::Ge, Kind::Bool, {index(a, x->span), integer(0, x->span)}, x->span), x, zero(x->kind, x->span)}, x->span);
+    return x;
+  }
+  Node *zero(Kind kind, Span s) {
+    Node n{};
+    n.op = Op::Const;
+    n.kind = kind;
+    n.span = s;
+    return intern(n);
+  }
+
+  // ---- causes ----
+  static void add(std::vector<Cause> &out, const Cause &c) {
+    if (isTrue(c.pred))
+      return;
+    for (const Cause &o : out)
+      if (o.pred == c.pred && o.axes == c.axes)
+        return;
+    out.push_back(c);
+  }
+  static void add(std::vector<Cause> &out, const std::vector<Cause> &more) {
+    for (const Cause &c : more)
+      add(out, c);
+  }
+  Node *present(const std::vector<Cause> &causes, Span s) {
+    Node *r = boolean(true, s);
+    for (const Cause &c : causes)
+      r = map(Fn::And, Kind::Bool, {r, c.pred}, s);
+    return r;
+  }
+  std::vector<Cause> raggedCauses(const AxisSet &axes, Span s) {
+    std::vector<Cause> out;
+    for (size_t i = 0; i < p_.composites.size(); ++i) {
+      const Composite &c = p_.composites[i];
+      if (!c.ragged)
+        continue;
+      AxisSet leaves;
+      for (AxisId a : c.leaves)
+        leaves.insert(a);
+      if (!axes.containsAll(leaves))
+        continue;
+      Node *flat = nullptr;
+      for (AxisId a : c.leaves)
+        flat = flat ? map(Fn::Add, Kind::Int, {map(Fn::Mul, Kind::Int, {flat, extent(p_.axes[a].extent, s)}, s), index(a, s)}, s) : index(a, s);
+      Cause cause{map(Fn::Lt, Kind::Bool, {flat, extent(c.length, s)}, s), leaves, s, static_cast<int>(i)};
+      add(out, cause);
+    }
+    return out;
+  }
+
+  Node *initOf(int t) {
+    Value v = total(p_.tensors[t].init);
+    // An init that may be absent makes the state absent; checkPresence looks at its causes through the tensor.
+    initCauses_[t] = v.causes;
+    return v.node;
+  }
+
+  void finish(int t) {
+    Value v = total(p_.tensors[t].body);
+    Tensor &tensor = p_.tensors[t];
+    tensor.total = broadcast(v.node, tensor.axes);
+    std::vector<Cause> causes = v.causes;
+    if (auto it = initCauses_.find(t); it != initCauses_.end())
+      add(causes, it->second);
+    add(causes, raggedCauses(tensor.axes, tensor.span));
+    tensor.causes = causes;
+  }
+  std::map<int, std::vector<Cause>> initCauses_;
+
+  void operandsOfAnd(const Node *c, std::vector<const Node *> &out) {
+    if (c->op == Op::Map && c->fn == Fn::And) {
+      operandsOfAnd(c->args[0], out);
+      operandsOfAnd(c->args[1], out);
+      return;
+    }
+    out.push_back(c);
+  }
+
+  const Value &total(const Node *n) {
+    auto it = memo_.find(n);
+    if (it != memo_.end())
+      return it->second;
+    Value v = compute(n);
+    add(v.causes, raggedCauses(n->axes, n->span));
+    return memo_[n] = std::move(v);
+  }
+
+  Value compute(const Node *n) {
+    Span s = n->span;
+    Value out;
+    switch (n->op) {
+    case Op::Const: case Op::Index: case Op::Extent: {
+      Node c = *n;
+      out.node = intern(c);
+      return out;
+    }
+    case Op::Tensor: {
+      Node c = *n;
+      c.axes = p_.tensors[n->tensor].axes;
+      out.node = intern(c);
+      out.causes = p_.tensors[n->tensor].causes;
+      return out;
+    }
+    case Op::Where: {
+      Value x = total(n->args[0]);
+      out.node = x.node;
+      out.causes = x.causes;
+      std::vector<const Node *> conds;
+      operandsOfAnd(n->args[1], conds);
+      for (const Node *c : conds) {
+        Value v = total(c);
+        add(out.causes, Cause{map(Fn::And, Kind::Bool, {v.node, present(v.causes, s)}, s), c->axes, c->span, -1});
+      }
+      return out;
+    }
+    case Op::Fill: {
+      Value x = total(n->args[0]), y = total(n->args[1]);
+      Node *there = present(x.causes, s);
+      out.node = isTrue(there) ? x.node : map(Fn::Select, n->kind, {there, x.node, y.node}, s);
+      AxisSet deciders;
+      for (const Cause &c : x.causes)
+        deciders |= c.axes;
+      for (const Cause &c : y.causes)
+        add(out.causes, Cause{map(Fn::Or, Kind::Bool, {there, c.pred}, s), c.axes | deciders, c.span, -1});
+      return out;
+    }
+    case Op::Present: out.node = present(total(n->args[0]).causes, s); return out;
+    case Op::Map: return computeMap(n);
+    case Op::Reduce: return computeReduce(n);
+    case Op::Softmax: {
+      Node c = *n;
+      c.args.clear();
+      c.guards.clear();
+      c.axes = {};
+      for (size_t i = 0; i < n->args.size(); ++i) {
+        Value v = total(n->args[i]);
+        Node *guard = present(v.causes, s);
+        AxisSet need;
+        for (AxisId a : n->groups[i])
+          need.insert(a);
+        c.args.push_back(broadcast(v.node, need));
+        c.guards.push_back(isTrue(guard) ? nullptr : guard);
+      }
+      // Every result has the free axes of all operands.
+      for (size_t i = 0; i < c.args.size(); ++i) {
+        AxisSet a = c.args[i]->axes;
+        if (c.guards[i])
+          a |= c.guards[i]->axes;
+        for (AxisId g : n->groups[i])
+          a.erase(g);
+        c.axes |= a;
+      }
+      for (AxisId a : n->groups[n->which])
+        c.axes.insert(a);
+      out.node = intern(c);
+      return out;
+    }
+    case Op::Cum: {
+      Value v = total(n->args[0]);
+      Node c = *n;
+      Node *guard = present(v.causes, s);
+      AxisSet need;
+      for (AxisId a : n->groups[0])
+        need.insert(a);
+      c.args = {broadcast(v.node, need)};
+      c.guards = {isTrue(guard) ? nullptr : guard};
+      c.axes = c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet());
+      out.node = intern(c);
+      return out;
+    }
+    case Op::ArgMax: case Op::ArgMin: case Op::TopK: case Op::ArgSort: case Op::Sort: {
+      Value v = total(n->args[0]);
+      Node *guard = present(v.causes, s);
+      AxisSet need;
+      for (AxisId a : n->groups[0])
+        need.insert(a);
+      Node c = *n;
+      c.op = n->op == Op::Sort ? Op::ArgSort : n->op;
+      c.kind = Kind::Int;
+      c.args = {broadcast(v.node, need)};
+      c.guards = {isTrue(guard) ? nullptr : guard};
+      c.axes = (c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet())) - need;
+      for (AxisId a : n->newAxes)
+        c.axes.insert(a);
+      Node *positions = intern(c);
+      // How many there are to choose from.
+      Node *counted = v.node;
+      Node *validNumbers = guard;
+      if (n->op == Op::TopK && v.node->kind == Kind::Real) {
+        // NaN is never chosen.
+        Node *number = map(Fn::Eq, Kind::Bool, {v.node, v.node}, s);
+        validNumbers = map(Fn::And, Kind::Bool, {guard, number}, s);
+      }
+      Node k{};
+      k.op = Op::Reduce;
+      k.red = RedOp::Sum;
+      k.kind = Kind::Int;
+      k.span = s;
+      k.groups = {n->groups[0]};
+      k.args = {broadcast(map(Fn::ToInt, Kind::Int, {validNumbers}, s), need)};
+      k.guards = {nullptr};
+      k.axes = k.args[0]->axes - need;
+      (void)counted;
+      Node *count = isTrue(validNumbers) ? productOf(n->groups[0], s) : intern(k);
+      Node *place = integer(0, s);
+      if (!n->newAxes.empty()) {
+        place = nullptr;
+        for (AxisId a : n->newAxes)
+          place = place ? map(Fn::Add, Kind::Int, {map(Fn::Mul, Kind::Int, {place, extent(p_.axes[a].extent, s)}, s), index(a, s)}, s) : index(a, s);
+      }
+      out.causes.push_back(Cause{map(Fn::Lt, Kind::Bool, {place, count}, s), n->axes, s, -1});
+      if (n->op == Op::Sort) {
+        // The values at those positions; flat positions are taken apart again.
+        Node r{};
+        r.op = Op::Read;
+        r.kind = n->kind;
+        r.span = s;
+        r.args = {v.node};
+        ReadItem item;
+        item.leaves = n->groups[0];
+        item.index = positions;
+        item.bound = productOf(n->groups[0], s);
+        r.reads = {item};
+        r.axes = (v.node->axes - need) | positions->axes;
+        out.node = intern(r);
+      } else
+        out.node = positions;
+      return out;
+    }
+    case Op::Rank: {
+      Value v = total(n->args[0]);
+      Node *guard = present(v.causes, s);
+      Node c = *n;
+      AxisSet need;
+      for (AxisId a : n->groups[0])
+        need.insert(a);
+      c.args = {broadcast(v.node, need)};
+      c.guards = {isTrue(guard) ? nullptr : guard};
+      c.axes = c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet());
+      out.node = intern(c);
+      out.causes = v.causes;
+      return out;
+    }
+    case Op::Read: return computeRead(n);
+    case Op::Grad: {
+      Value L = total(n->args[0]);
+      Node *there = present(L.causes, s);
+      Node *l = isTrue(there) ? L.node : map(Fn::Select, Kind::Real, {there, L.node, zero(Kind::Real, s)}, s);
+      Node c = *n;
+      AxisSet kept;
+      for (AxisId a : n->kept)
+        kept.insert(a);
+      c.args = {broadcast(l, n->args[0]->axes | kept)};
+      c.axes = p_.tensors[n->tensor].axes | kept;
+      out.node = intern(c);
+      return out;
+    }
+    case Op::Detach: {
+      Value v = total(n->args[0]);
+      Node c = *n;
+      c.args = {v.node};
+      c.axes = v.node->axes;
+      out.node = intern(c);
+      out.causes = v.causes;
+      return out;
+    }
+    }
+    return out;
+  }
+
+  Node *productOf(const std::vector<AxisId> &axes, Span s) {
+    for (const Composite &c : p_.composites)
+      if (c.leaves == axes)
+        return extent(c.length, s);
+    ExtentRef e = extentConst(1);
+    for (AxisId a : axes)
+      e = extentMake(ExtentOp::Mul, {e, p_.axes[a].extent});
+    return extent(e, s);
+  }
+
+  Value computeMap(const Node *n) {
+    Span s = n->span;
+    Value out;
+    if (n->fn == Fn::Select) {
+      Value c = total(n->args[0]), a = total(n->args[1]), b = total(n->args[2]);
+      // An absent condition counts as false.
+      Node *cond = map(Fn::And, Kind::Bool, {c.node, present(c.causes, s)}, s);
+      if (cond->op == Op::Const) {
+        out = cond->integer ? a : b;
+        return out;
+      }
+      out.node = map(Fn::Select, n->kind, {cond, a.node, b.node}, s);
+      Node *no = map(Fn::Not, Kind::Bool, {cond}, s);
+      const AxisSet &axes = n->args[0]->axes;
+      for (const Cause &x : a.causes) {
+        bool both = std::any_of(b.causes.begin(), b.causes.end(), [&](const Cause &y) { return y.pred == x.pred; });
+        add(out.causes, both ? x : Cause{map(Fn::Or, Kind::Bool, {no, x.pred}, s), x.axes | axes, x.span, -1});
+      }
+      for (const Cause &x : b.causes) {
+        bool both = std::any_of(a.causes.begin(), a.causes.end(), [&](const Cause &y) { return y.pred == x.pred; });
+        if (!both)
+          add(out.causes, Cause{map(Fn::Or, Kind::Bool, {cond, x.pred}, s), x.axes | axes, x.span, -1});
+      }
+      return out;
+    }
+    std::vector<Node *> args;
+    std::vector<Value> values;
+    for (const Node *a : n->args) {
+      values.push_back(total(a));
+      args.push_back(values.back().node);
+    }
+    out.node = map(n->fn, n->kind, args, s, n->dtype);
+    if (n->fn == Fn::And || n->fn == Fn::Or) {
+      // Kleene: an absent operand does not matter where the other one decides.
+      for (int k = 0; k < 2; ++k) {
+        const Value &other = values[1 - k];
+        Node *value = n->fn == Fn::And ? map(Fn::Not, Kind::Bool, {other.node}, s) : other.node;
+        Node *decides = map(Fn::And, Kind::Bool, {value, present(other.causes, s)}, s);
+        for (const Cause &c : values[k].causes)
+          add(out.causes, Cause{map(Fn::Or, Kind::Bool, {decides, c.pred}, s), c.axes | n->args[1 - k]->axes, c.span, -1});
+      }
+      // The value must not depend on what an absent operand holds.
+      if (!values[0].causes.empty() || !values[1].causes.empty()) {
+        std::vector<Node *> safe;
+        for (const Value &v : values) {
+          Node *there = present(v.causes, s);
+          safe.push_back(n->fn == Fn::And ? map(Fn::Or, Kind::Bool, {map(Fn::Not, Kind::Bool, {there}, s), v.node}, s) : map(Fn::And, Kind::Bool, {there, v.node}, s));
+        }
+        out.node = map(n->fn, Kind::Bool, safe, s);
+      }
+      return out;
+    }
+    for (const Value &v : values)
+      add(out.causes, v.causes);
+    return out;
+  }
+
+  Value computeReduce(const Node *n) {
+    Span s = n->span;
+    Value out;
+    bool isUnion = n->args.size() > 1 || n->groups[0].empty();
+    Node c = *n;
+    c.args.clear();
+    c.guards.clear();
+    c.axes = {};
+    for (size_t i = 0; i < n->args.size(); ++i) {
+      Value v = total(n->args[i]);
+      AxisSet over;
+      for (AxisId a : n->groups[i])
+        over.insert(a);
+      Node *guard = boolean(true, s);
+      for (const Cause &cause : v.causes) {
+        if (isUnion || cause.axes.intersects(over))
+          guard = map(Fn::And, Kind::Bool, {guard, cause.pred}, s);
+        else
+          add(out.causes, cause);
+      }
+      c.args.push_back(broadcast(v.node, over));
+      c.guards.push_back(isTrue(guard) ? nullptr : guard);
+      AxisSet axes = c.args.back()->axes;
+      if (c.guards.back())
+        axes |= guard->axes;
+      c.axes |= axes - over;
+    }
+    out.node = intern(c);
+    return out;
+  }
+
+  Value computeRead(const Node *n) {
+    Span s = n->span;
+    Value out;
+    Value x = total(n->args[0]);
+    const Tensor *recurrence = n->args[0]->op == Op::Tensor ? &p_.tensors[n->args[0]->tensor] : nullptr;
+    Node *off = boolean(false, s);
+    std::vector<ReadItem> items;
+    AxisSet replaced;
+    AxisSet startAxes;
+    std::vector<Cause> causes;
+    for (const ReadItem &r : n->reads) {
+      Value i = total(r.index), b = total(r.bound);
+      add(causes, i.causes);
+      ReadItem item = r;
+      item.index = i.node;
+      item.bound = b.node;
+      items.push_back(item);
+      for (AxisId a : r.leaves)
+        replaced.insert(a);
+      const AxisSet &axes = r.index->axes;
+      Node *low = map(Fn::Ge, Kind::Bool, {i.node, integer(0, s)}, s);
+      Node *high = map(Fn::Lt, Kind::Bool, {i.node, b.node}, s);
+      if (r.last) {
+        if (r.start)
+          off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {low}, s)}, s);
+        else
+          add(causes, Cause{low, axes, r.index->span, -1});
+      } else {
+        if (r.start < 0)
+          off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {low}, s)}, s);
+        else
+          add(causes, Cause{low, axes, r.index->span, -1});
+        if (r.start > 0)
+          off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {high}, s)}, s);
+        else
+          add(causes, Cause{high, axes, r.index->span, -1});
+      }
+      if (r.start)
+        for (AxisId a : r.leaves)
+          startAxes.insert(a);
+    }
+    auto read = [&](Node *base) -> Node * {
+      Node r{};
+      r.op = Op::Read;
+      r.kind = base->kind;
+      r.span = s;
+      r.args = {base};
+      r.axes = base->axes;
+      AxisSet added;
+      for (const ReadItem &item : items) {
+        bool any = false, allOf = true;
+        for (AxisId a : item.leaves) {
+          any |= base->axes.contains(a);
+          allOf &= base->axes.contains(a);
+        }
+        if (!any)
+          continue;
+        if (!allOf) {
+          // Some leaves only: take the flat position apart for those.
+          Node *rest = item.index;
+          for (size_t k = item.leaves.size(); k-- > 0;) {
+            AxisId a = item.leaves[k];
+            Node *e = extent(p_.axes[a].extent, s);
+            Node *pos = k == 0 ? rest : map(Fn::Mod, Kind::Int, {rest, e}, s);
+            rest = map(Fn::IDiv, Kind::Int, {rest, e}, s);
+            if (!base->axes.contains(a))
+              continue;
+            ReadItem one;
+            one.leaves = {a};
+            one.index = pos;
+            one.bound = e;
+            r.reads.push_back(one);
+            r.axes.erase(a);
+            added |= pos->axes;
+          }
+          continue;
+        }
+        r.reads.push_back(item);
+        for (AxisId a : item.leaves)
+          r.axes.erase(a);
+        added |= item.index->axes;
+      }
+      r.axes |= added;
+      return r.reads.empty() ? base : intern(r);
+    };
+    Node *value = read(x.node);
+    if (!isFalse(off)) {
+      Node *init = recurrence && recurrence->totalInit ? read(recurrence->totalInit) : zero(n->kind, s);
+      value = map(Fn::Select, n->kind, {off, init, value}, s);
+    }
+    out.node = broadcast(value, n->axes);
+    // Causes of what is read, at the positions where it is read.
+    for (const Cause &c : x.causes) {
+      if (c.ragged >= 0) {
+        bool touched = false;
+        for (AxisId a : p_.composites[c.ragged].leaves)
+          touched |= replaced.contains(a);
+        if (touched)
+          continue; // the index check speaks of positions that exist
+      }
+      Node *pred = read(c.pred);
+      AxisSet axes = c.axes;
+      for (const ReadItem &r : n->reads)
+        for (AxisId a : r.leaves)
+          if (c.axes.contains(a)) {
+            axes.erase(a);
+            axes |= r.index->axes;
+          }
+      if (!isFalse(off))
+        pred = map(Fn::Or, Kind::Bool, {off, pred}, s);
+      add(causes, Cause{pred, axes, c.span, -1});
+    }
+    out.causes = causes;
+    return out;
+  }
+};
+
+} // namespace
+
+void totalize(Program &program) {
+  for (const Tensor &t : program.tensors)
+    if (t.total)
+      return;
+  Totalizer(program).run();
+}
+
+void checkPresence(Program &p, Diagnostics &diags) {
+  size_t symbols = p.signature.symbols.size();
+  std::vector<std::string> names;
+  for (const Symbol &s : p.signature.symbols)
+    names.push_back(s.name);
+  std::vector<Requirement> declared = p.signature.requirements;
+  auto check = [&](const Tensor &t, const AxisSet &domain, Msg id, const std::string &name, const std::vector<AxisSet> &stored) {
+    for (const Cause &c : t.causes) {
+      if (c.ragged >= 0 && domain.containsAll(c.axes)) {
+        // Positions past the end of a ragged dim of this very tensor are not there to be stored.
+        bool own = stored.empty();
+        for (const AxisSet &dim : stored)
+          own |= dim == c.axes;
+        if (own)
+          continue;
+      }
+      auto proven = [&](const std::vector<bool> &positive) {
+        Prover prover(p);
+        std::vector<bool> all = positive;
+        for (AxisId a : domain) // a position exists, so its axis has one
+          if (p.axes[a].extent->op == ExtentOp::Symbol)
+            all[p.axes[a].extent->symbol] = true;
+        for (const Composite &comp : p.composites) {
+          AxisSet leaves;
+          for (AxisId a : comp.leaves)
+            leaves.insert(a);
+          if (!comp.ragged || !domain.containsAll(leaves))
+            continue;
+          if (comp.length->op == ExtentOp::Symbol)
+            all[comp.length->symbol] = true;
+        }
+        prover.assumePositive(all);
+        for (const Requirement &r : declared)
+          prover.assume(r.condition);
+        for (const Composite &comp : p.composites) {
+          AxisSet leaves;
+          for (AxisId a : comp.leaves)
+            leaves.insert(a);
+          if (!comp.ragged || !domain.containsAll(leaves))
+            continue;
+          Poly flat;
+          for (AxisId a : comp.leaves)
+            flat = Prover::add(prover.mul(flat, prover.poly(p.axes[a].extent)), prover.indexPoly(a));
+          prover.assumeNonNegative(Prover::add(Prover::add(prover.poly(comp.length), flat, -1), Prover::constant(-1)));
+        }
+        return prover.provable(c.pred);
+      };
+      if (proven(std::vector<bool>(symbols, false)))
+        continue;
+      if (!proven(std::vector<bool>(symbols, true))) {
+        Diagnostic &d = diags.report(id, t.span, {name});
+        if (c.span.source)
+          d.note(c.span, "absent where this is false or outside its axis");
+        d.withHelp(fmt::format("{} = fill(..., 0)", name));
+        break;
+      }
+      // Only with extents of at least 1: that becomes a precondition, for the fewest extents.
+      std::vector<bool> need(symbols, true);
+      for (size_t s = 0; s < symbols; ++s) {
+        need[s] = false;
+        if (!proven(need))
+          need[s] = true;
+      }
+      ExtentRef empty; // nothing is stored, so nothing is needed
+      for (AxisId a : domain) {
+        ExtentRef e = extentMake(ExtentOp::Eq, {p.axes[a].extent, extentConst(0)});
+        empty = empty ? extentMake(ExtentOp::Or, {empty, e}) : e;
+      }
+      for (size_t s = 0; s < symbols; ++s)
+        if (need[s]) {
+          ExtentRef ok = extentMake(ExtentOp::Ge, {extentSymbol(static_cast<int>(s)), extentConst(1)});
+          if (empty)
+            ok = extentMake(ExtentOp::Or, {ok, empty});
+          p.signature.requirements.push_back({ok, fmt::format("axis {} has extent 0, and `{}` needs an element of it", names[s], name)});
+        }
+    }
+  };
+  std::vector<bool> isState(p.tensors.size(), false);
+  for (const Node &n : p.arena)
+    if (n.op == Op::Read && n.args[0]->op == Op::Tensor && p.tensors[n.args[0]->tensor].cycle >= 0)
+      for (const ReadItem &r : n.reads)
+        if (r.start && !r.last)
+          isState[n.args[0]->tensor] = true;
+  for (const Output &o : p.outputs) {
+    AxisSet domain;
+    std::vector<AxisSet> stored;
+    for (auto &d : o.dims) {
+      AxisSet dim;
+      for (AxisId a : d)
+        dim.insert(a);
+      domain |= dim;
+      stored.push_back(dim);
+    }
+    stored.push_back(AxisSet{-1}); // never empty: the dims decide
+    check(p.tensors[o.tensor], domain, Msg::A401, o.name, stored);
+  }
+  for (size_t t = 0; t < p.tensors.size(); ++t)
+    if (isState[t])
+      check(p.tensors[t], p.tensors[t].axes, Msg::A402, p.tensors[t].name.empty() ? spanText(p.tensors[t].span) : p.tensors[t].name, {});
+}
+
+} // namespace attnc

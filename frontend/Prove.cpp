@@ -1,0 +1,591 @@
+#include "frontend/Prove.h"
+#include <algorithm>
+
+namespace attnc {
+
+Poly Prover::constant(int64_t c) { return c ? Poly{{{}, c}} : Poly{}; }
+
+Poly Prover::add(const Poly &a, const Poly &b, int64_t scale) {
+  Poly r = a;
+  for (auto &[m, c] : b) {
+    int64_t &x = r[m];
+    x += c * scale;
+    if (x == 0)
+      r.erase(m);
+  }
+  return r;
+}
+
+Poly Prover::mul(const Poly &a, const Poly &b) {
+  Poly r;
+  for (auto &[m, c] : a)
+    for (auto &[n, d] : b) {
+      std::vector<int> mn;
+      std::merge(m.begin(), m.end(), n.begin(), n.end(), std::back_inserter(mn));
+      if (mn.size() > 6)
+        continue; // beyond what specs need; callers only lose a proof
+      int64_t &x = r[mn];
+      x += c * d;
+      if (x == 0)
+        r.erase(mn);
+    }
+  return r;
+}
+
+std::string Prover::key(const Poly &p) {
+  std::string s;
+  for (auto &[m, c] : p) {
+    s += std::to_string(c);
+    for (int a : m)
+      s += "*" + std::to_string(a);
+    s += "+";
+  }
+  return s;
+}
+
+int Prover::atom(const std::string &k, Atom a) {
+  auto it = byKey_.find(k);
+  if (it != byKey_.end())
+    return it->second;
+  int id = static_cast<int>(atoms_.size());
+  atoms_.push_back(std::move(a));
+  byKey_[k] = id;
+  return id;
+}
+
+Poly Prover::indexPoly(AxisId a) {
+  std::string k = "i" + std::to_string(a);
+  if (auto it = byKey_.find(k); it != byKey_.end())
+    return atomPoly(it->second);
+  Atom x{AtomKind::Index, a, {}, nullptr, Poly{}, add(poly(p_.axes[a].extent), constant(1), -1)};
+  return atomPoly(atom(k, x));
+}
+
+Poly Prover::poly(const ExtentRef &e) {
+  auto arg = [&](size_t i) { return poly(e->args[i]); };
+  switch (e->op) {
+  case ExtentOp::Const: return constant(e->value);
+  case ExtentOp::Symbol: return atomPoly(atom("s" + std::to_string(e->symbol), Atom{AtomKind::Symbol, e->symbol, {}, nullptr, {}, {}}));
+  case ExtentOp::Add: return add(arg(0), arg(1));
+  case ExtentOp::Sub: return add(arg(0), arg(1), -1);
+  case ExtentOp::Mul: return mul(arg(0), arg(1));
+  case ExtentOp::Div:
+  case ExtentOp::Mod:
+  case ExtentOp::Min:
+  case ExtentOp::Max: {
+    std::vector<Poly> args{arg(0), arg(1)};
+    AtomKind kind = e->op == ExtentOp::Div ? AtomKind::Div : e->op == ExtentOp::Mod ? AtomKind::Mod : e->op == ExtentOp::Min ? AtomKind::Min : AtomKind::Max;
+    std::string k = std::to_string(static_cast<int>(kind)) + "(" + key(args[0]) + "," + key(args[1]) + ")";
+    return atomPoly(atom(k, Atom{kind, -1, args, nullptr, {}, {}}));
+  }
+  case ExtentOp::Ilog2: {
+    Poly a = arg(0);
+    return atomPoly(atom("ilog2(" + key(a) + ")", Atom{AtomKind::Opaque, -1, {}, nullptr, Poly{}, constant(63)}));
+  }
+  default: return atomPoly(atom("bool" + std::to_string(byKey_.size()), Atom{AtomKind::Opaque, -1, {}, nullptr, Poly{}, constant(1)}));
+  }
+}
+
+const Node *Prover::bodyOf(const Node *n) const {
+  const Tensor &t = p_.tensors[n->tensor];
+  if (t.isInput || t.cycle >= 0)
+    return nullptr;
+  return t.total ? t.total : t.body;
+}
+
+void Prover::naturalBounds(const Node *n, Atom &a, int depth) {
+  if (depth > 40)
+    return;
+  auto product = [&](const std::vector<AxisId> &axes) {
+    Poly r = constant(1);
+    for (AxisId x : axes)
+      r = mul(r, poly(p_.axes[x].extent));
+    return r;
+  };
+  switch (n->op) {
+  case Op::ArgMax: case Op::ArgMin: case Op::TopK: case Op::ArgSort: case Op::Rank: {
+    a.lower = Poly{};
+    // A position along a named composite stays below its length.
+    Poly len = product(n->groups[0]);
+    for (const Composite &c : p_.composites)
+      if (c.leaves == n->groups[0])
+        len = poly(c.length);
+    a.upper = add(len, constant(1), -1);
+    return;
+  }
+  case Op::Reduce:
+    if (n->red == RedOp::Count) {
+      a.lower = Poly{};
+      std::vector<AxisId> all;
+      for (auto &g : n->groups)
+        all.insert(all.end(), g.begin(), g.end());
+      a.upper = product(all);
+    } else if ((n->red == RedOp::Max || n->red == RedOp::Min) && n->args.size() == 1 && n->kind == Kind::Int) {
+      // max over nothing is the smallest i64, so only the far bound is safe.
+      Atom inner{AtomKind::Opaque, -1, {}, nullptr, {}, {}};
+      naturalBounds(n->args[0], inner, depth + 1);
+      if (n->red == RedOp::Max)
+        a.upper = inner.upper;
+      else
+        a.lower = inner.lower;
+    }
+    return;
+  case Op::Tensor: {
+    const Tensor &t = p_.tensors[n->tensor];
+    if (t.isInput) {
+      const Argument &arg = p_.signature.inputs[t.argument];
+      if (arg.indexBound) {
+        a.lower = constant(-1);
+        a.upper = add(poly(arg.indexBound), constant(1), -1);
+      } else if (t.kind == Kind::Bool) {
+        a.lower = Poly{};
+        a.upper = constant(1);
+      }
+    } else if (const Node *b = bodyOf(n))
+      naturalBounds(b, a, depth + 1);
+    return;
+  }
+  case Op::Read: case Op::Where: case Op::Detach: naturalBounds(n->args[0], a, depth + 1); return;
+  case Op::Fill: {
+    Atom x = a, y = a;
+    naturalBounds(n->args[0], x, depth + 1);
+    naturalBounds(n->args[1], y, depth + 1);
+    if (x.lower && y.lower && key(*x.lower) == key(*y.lower))
+      a.lower = x.lower;
+    else if (x.lower && y.lower && x.lower->size() <= 1 && y.lower->size() <= 1 && (x.lower->empty() || x.lower->begin()->first.empty()) && (y.lower->empty() || y.lower->begin()->first.empty()))
+      a.lower = constant(std::min(x.lower->empty() ? 0 : x.lower->begin()->second, y.lower->empty() ? 0 : y.lower->begin()->second));
+    return;
+  }
+  case Op::Const: a.lower = a.upper = constant(n->integer); return;
+  case Op::Index: a.lower = Poly{}; a.upper = add(poly(p_.axes[n->axis].extent), constant(1), -1); return;
+  case Op::Map:
+    if (n->fn == Fn::ToInt && n->args[0]->kind == Kind::Bool) {
+      a.lower = Poly{};
+      a.upper = constant(1);
+    } else if (n->fn == Fn::Abs)
+      a.lower = Poly{};
+    else if (n->fn == Fn::Ilog2) {
+      a.lower = Poly{};
+      a.upper = constant(63);
+    } else if (n->fn == Fn::Select) {
+      Atom x = a, y = a;
+      naturalBounds(n->args[1], x, depth + 1);
+      naturalBounds(n->args[2], y, depth + 1);
+      if (x.lower && y.lower && *x.lower == *y.lower)
+        a.lower = x.lower;
+      if (x.upper && y.upper && *x.upper == *y.upper)
+        a.upper = x.upper;
+    }
+    return;
+  default: return;
+  }
+}
+
+std::string Prover::nodeKey(const Node *n) {
+  if (n->op == Op::Tensor)
+    return "t" + std::to_string(n->tensor);
+  if (n->op == Op::Read && n->args[0]->op == Op::Tensor) {
+    std::string k = "r" + std::to_string(n->args[0]->tensor);
+    for (const ReadItem &r : n->reads) {
+      for (AxisId a : r.leaves)
+        k += "," + std::to_string(a);
+      k += ":=" + key(poly(r.index));
+    }
+    return k;
+  }
+  return "n" + std::to_string(n->id);
+}
+
+Poly Prover::poly(const Node *n) {
+  if (auto it = memo_.find(n); it != memo_.end())
+    return it->second;
+  if (++depth_ > 300) {
+    --depth_;
+    return atomPoly(atom("n" + std::to_string(n->id), Atom{AtomKind::Opaque, -1, {}, nullptr, {}, {}}));
+  }
+  auto arg = [&](size_t i) { return poly(n->args[i]); };
+  auto make = [&](AtomKind kind, std::vector<Poly> args, const Node *cond = nullptr) {
+    std::string k = std::to_string(static_cast<int>(kind)) + "(";
+    if (cond)
+      k += "c" + std::to_string(cond->id) + ";";
+    for (const Poly &a : args)
+      k += key(a) + ",";
+    return atomPoly(atom(k + ")", Atom{kind, -1, args, cond, {}, {}}));
+  };
+  Poly r;
+  bool opaque = false;
+  if (n->kind == Kind::Real)
+    opaque = true;
+  else
+    switch (n->op) {
+    case Op::Const: r = constant(n->integer); break;
+    case Op::Index: r = indexPoly(n->axis); break;
+    case Op::Extent: r = poly(n->extent); break;
+    case Op::Tensor:
+      if (const Node *b = n->kind == Kind::Int ? bodyOf(n) : nullptr; b && b->kind == Kind::Int)
+        r = poly(b);
+      else
+        opaque = true;
+      break;
+    case Op::Where: case Op::Detach: r = arg(0); break;
+    case Op::Map:
+      switch (n->fn) {
+      case Fn::Neg: r = add({}, arg(0), -1); break;
+      case Fn::Add: r = add(arg(0), arg(1)); break;
+      case Fn::Sub: r = add(arg(0), arg(1), -1); break;
+      case Fn::Mul: r = mul(arg(0), arg(1)); break;
+      case Fn::IDiv: r = make(AtomKind::Div, {arg(0), arg(1)}); break;
+      case Fn::Mod: r = make(AtomKind::Mod, {arg(0), arg(1)}); break;
+      case Fn::Min:
+      case Fn::Max: {
+        std::vector<Poly> args;
+        for (size_t i = 0; i < n->args.size(); ++i)
+          args.push_back(arg(i));
+        r = make(n->fn == Fn::Min ? AtomKind::Min : AtomKind::Max, args);
+        break;
+      }
+      case Fn::Clamp: r = make(AtomKind::Min, {make(AtomKind::Max, {arg(0), arg(1)}), arg(2)}); break;
+      case Fn::Select: r = make(AtomKind::Select, {arg(1), arg(2)}, n->args[0]); break;
+      case Fn::Shl:
+        if (n->args[1]->op == Op::Const && n->args[1]->integer >= 0 && n->args[1]->integer < 62)
+          r = mul(arg(0), constant(int64_t(1) << n->args[1]->integer));
+        else
+          opaque = true;
+        break;
+      case Fn::Shr:
+        if (n->args[1]->op == Op::Const && n->args[1]->integer >= 0 && n->args[1]->integer < 62)
+          r = make(AtomKind::Div, {arg(0), constant(int64_t(1) << n->args[1]->integer)});
+        else
+          opaque = true;
+        break;
+      default: opaque = true;
+      }
+      break;
+    default: opaque = true;
+    }
+  if (opaque) {
+    Atom a{AtomKind::Opaque, -1, {}, nullptr, {}, {}};
+    naturalBounds(n, a, 0);
+    r = atomPoly(atom(nodeKey(n), a));
+  }
+  --depth_;
+  memo_[n] = r;
+  return r;
+}
+
+bool Prover::mentions(const Poly &p, AxisId a) const {
+  for (auto &[m, c] : p)
+    for (int id : m) {
+      const Atom &x = atoms_[id];
+      if (x.kind == AtomKind::Index && x.id == a)
+        return true;
+      for (const Poly &q : x.args)
+        if (mentions(q, a))
+          return true;
+    }
+  return false;
+}
+
+Poly Prover::substitute(const Poly &p, int atomId, const Poly &by) {
+  Poly r;
+  for (auto &[m, c] : p) {
+    Poly term = constant(c);
+    for (int id : m)
+      term = mul(term, id == atomId ? by : atomPoly(id));
+    r = add(r, term);
+  }
+  return r;
+}
+
+/// Interval arithmetic: replaces every atom by the bound its sign asks for, extents last.
+bool Prover::direct(Poly p) {
+  for (int round = 0; round < 64; ++round) {
+    int pick = -1;
+    int rank = 100;
+    for (auto &[m, c] : p)
+      for (int id : m) {
+        const Atom &a = atoms_[id];
+        // Positions first: their bounds bring in extents, whose quotients come next.
+        int r = a.kind == AtomKind::Index ? 0 : a.kind == AtomKind::Opaque ? 1 : a.kind == AtomKind::Symbol ? 50 : 2;
+        if (r < rank || (r == rank && id > pick)) {
+          rank = r;
+          pick = id;
+        }
+      }
+    if (pick < 0 || rank == 50)
+      break;
+    const Atom a = atoms_[pick];
+    bool nonNeg = true, nonPos = true;
+    int64_t linear = 0;
+    bool onlyLinear = true;
+    for (auto &[m, c] : p) {
+      int times = static_cast<int>(std::count(m.begin(), m.end(), pick));
+      if (!times)
+        continue;
+      if (times > 1)
+        return false;
+      // The rest of the monomial is a product of positions and extents, never negative; opaque atoms may be.
+      for (int id : m)
+        if (id != pick && atoms_[id].kind != AtomKind::Index && atoms_[id].kind != AtomKind::Symbol)
+          return false;
+      if (m.size() == 1)
+        linear = c;
+      else
+        onlyLinear = false;
+      nonNeg &= c > 0;
+      nonPos &= c < 0;
+    }
+    if (!nonNeg && !nonPos)
+      return false;
+    if (a.kind == AtomKind::Div) {
+      auto c = a.args[1].size() == 1 && a.args[1].begin()->first.empty() ? a.args[1].begin()->second : 0;
+      if (c > 0 && onlyLinear && linear % c == 0) {
+        // c * (x div c) lies in x - c + 1 .. x.
+        Poly rest = p;
+        rest.erase({pick});
+        int64_t k = linear / c;
+        p = k > 0 ? add(rest, add(a.args[0], constant(c - 1), -1), k) : add(rest, a.args[0], k);
+        continue;
+      }
+      if (c > 0 && nonNeg) {
+        // A quotient is at least 0 when the dividend is, and at least 1 when it reaches c.
+        int64_t low = direct(add(a.args[0], constant(c), -1)) ? 1 : 0;
+        if (!low && !direct(a.args[0]))
+          return false;
+        p = substitute(p, pick, constant(low));
+        continue;
+      }
+      if (c > 0 && nonPos) { // x div c <= x for x >= 0
+        if (!direct(a.args[0]))
+          return false;
+        p = substitute(p, pick, a.args[0]);
+        continue;
+      }
+      return false;
+    }
+    if (a.kind == AtomKind::Mod) {
+      bool divisorPositive = direct(add(a.args[1], constant(1), -1));
+      if (!divisorPositive)
+        return false;
+      p = substitute(p, pick, nonNeg ? Poly{} : add(a.args[1], constant(1), -1));
+      continue;
+    }
+    const std::optional<Poly> &bound = nonNeg ? a.lower : a.upper;
+    if (!bound)
+      return false;
+    p = substitute(p, pick, *bound);
+  }
+  // Only extents are left: s = least + s', s' >= 0.
+  for (int round = 0; round < 64; ++round) {
+    int pick = -1;
+    for (auto &[m, c] : p)
+      for (int id : m)
+        if (atoms_[id].kind == AtomKind::Symbol && atoms_[id].id < static_cast<int>(positive_.size()) && positive_[atoms_[id].id])
+          pick = std::max(pick, id);
+    if (pick < 0)
+      break;
+    // Renamed so that the loop ends.
+    int fresh = atom("s'" + std::to_string(pick), Atom{AtomKind::Symbol, 1 << 30, {}, nullptr, {}, {}});
+    p = substitute(p, pick, add(atomPoly(fresh), constant(1)));
+  }
+  for (auto &[m, c] : p) {
+    for (int id : m)
+      if (atoms_[id].kind != AtomKind::Symbol)
+        return false;
+    if (c < 0)
+      return false;
+  }
+  return true;
+}
+
+bool Prover::nonNegative(const Poly &p) {
+  steps_ = 0;
+  return nonNegative(p, facts_, 0);
+}
+
+bool Prover::nonNegative(const Poly &p, const Facts &facts, int depth) {
+  if (++steps_ > 4000 || depth > 10)
+    return false;
+  if (direct(p))
+    return true;
+  for (auto &[m, c] : p) {
+    for (int id : m) {
+      const Atom a = atoms_[id];
+      if (a.kind != AtomKind::Min && a.kind != AtomKind::Max && a.kind != AtomKind::Select)
+        continue;
+      int64_t sign = c;
+      if (m.size() != 1)
+        return false;
+      if (a.kind == AtomKind::Select) {
+        for (int side = 0; side < 2; ++side)
+          for (Facts &more : consequences(a.cond, side == 0, 0)) {
+            Facts all = facts;
+            all.insert(all.end(), more.begin(), more.end());
+            if (!nonNegative(substitute(p, id, a.args[side]), all, depth + 1))
+              return false;
+          }
+        return true;
+      }
+      bool every = (a.kind == AtomKind::Min) == (sign > 0);
+      for (size_t k = 0; k < a.args.size(); ++k) {
+        Facts all = facts;
+        for (size_t j = 0; every && j < a.args.size(); ++j)
+          if (j != k) // this case is the one where args[k] is the extreme
+            all.push_back(a.kind == AtomKind::Min ? add(a.args[j], a.args[k], -1) : add(a.args[k], a.args[j], -1));
+        bool ok = nonNegative(substitute(p, id, a.args[k]), all, depth + 1);
+        if (ok && !every)
+          return true;
+        if (!ok && every)
+          return false;
+      }
+      return every;
+    }
+  }
+  for (size_t i = 0; i < facts.size(); ++i) {
+    Poly q = add(p, facts[i], -1);
+    if (direct(q))
+      return true;
+    for (size_t j = 0; j < facts.size(); ++j)
+      if (direct(add(q, facts[j], -1)))
+        return true;
+    if (depth < 2) {
+      // A fact may itself hold a min or max (a bound of a ragged chunk).
+      for (auto &[m, c] : facts[i])
+        for (int id : m)
+          if (atoms_[id].kind == AtomKind::Min || atoms_[id].kind == AtomKind::Max) {
+            if (nonNegative(q, Facts{}, depth + 4))
+              return true;
+            break;
+          }
+    }
+  }
+  return false;
+}
+
+std::vector<Prover::Facts> Prover::consequences(const Node *n, bool positive, int depth) {
+  if (depth > 20)
+    return {Facts{}};
+  if (n->op == Op::Tensor)
+    if (const Node *b = bodyOf(n))
+      return consequences(b, positive, depth + 1);
+  if (n->op == Op::Where && positive)
+    return consequences(n->args[0], positive, depth + 1);
+  if (n->op != Op::Map)
+    return {Facts{}};
+  switch (n->fn) {
+  case Fn::Not: return consequences(n->args[0], !positive, depth + 1);
+  case Fn::And:
+  case Fn::Or: {
+    auto a = consequences(n->args[0], positive, depth + 1), b = consequences(n->args[1], positive, depth + 1);
+    bool both = (n->fn == Fn::And) == positive;
+    if (!both) {
+      a.insert(a.end(), b.begin(), b.end());
+      return a.size() > 16 ? std::vector<Facts>{Facts{}} : a;
+    }
+    std::vector<Facts> out;
+    for (const Facts &x : a)
+      for (const Facts &y : b) {
+        Facts xy = x;
+        xy.insert(xy.end(), y.begin(), y.end());
+        out.push_back(xy);
+      }
+    return out.size() > 16 ? std::vector<Facts>{Facts{}} : out;
+  }
+  default: break;
+  }
+  bool ints = n->args.size() == 2 && n->args[0]->kind != Kind::Real && n->args[1]->kind != Kind::Real;
+  if (!ints)
+    return {Facts{}};
+  auto diff = [&](int i, int j, int64_t c) { return add(add(poly(n->args[i]), poly(n->args[j]), -1), constant(c)); };
+  switch (n->fn) { // facts: polynomials >= 0
+  case Fn::Lt: return {{positive ? diff(1, 0, -1) : diff(0, 1, 0)}};
+  case Fn::Le: return {{positive ? diff(1, 0, 0) : diff(0, 1, -1)}};
+  case Fn::Gt: return {{positive ? diff(0, 1, -1) : diff(1, 0, 0)}};
+  case Fn::Ge: return {{positive ? diff(0, 1, 0) : diff(1, 0, -1)}};
+  case Fn::Eq:
+  case Fn::Ne:
+    if (positive == (n->fn == Fn::Eq))
+      return {{diff(0, 1, 0), diff(1, 0, 0)}};
+    return {{diff(0, 1, -1)}, {diff(1, 0, -1)}};
+  default: return {Facts{}};
+  }
+}
+
+bool Prover::provable(const Node *pred) {
+  steps_ = 0;
+  return prove(pred, true, facts_, 0);
+}
+
+bool Prover::prove(const Node *n, bool positive, const Facts &facts, int depth) {
+  if (depth > 24 || ++steps_ > 4000)
+    return false;
+  if (n->op == Op::Const)
+    return (n->integer != 0) == positive;
+  if (n->op == Op::Tensor)
+    if (const Node *b = bodyOf(n))
+      return prove(b, positive, facts, depth + 1);
+  if (n->op != Op::Map)
+    return false;
+  auto under = [&](const Node *goal, bool goalSign, const Node *given, bool givenSign) {
+    for (Facts &more : consequences(given, givenSign, 0)) {
+      Facts all = facts;
+      all.insert(all.end(), more.begin(), more.end());
+      if (!prove(goal, goalSign, all, depth + 1))
+        return false;
+    }
+    return true;
+  };
+  switch (n->fn) {
+  case Fn::Not: return prove(n->args[0], !positive, facts, depth + 1);
+  case Fn::And:
+  case Fn::Or: {
+    bool both = (n->fn == Fn::And) == positive;
+    if (both)
+      return prove(n->args[0], positive, facts, depth + 1) && prove(n->args[1], positive, facts, depth + 1);
+    return prove(n->args[0], positive, facts, depth + 1) || prove(n->args[1], positive, facts, depth + 1) ||
+           under(n->args[1], positive, n->args[0], !positive) || under(n->args[0], positive, n->args[1], !positive);
+  }
+  case Fn::Select:
+    return under(n->args[1], positive, n->args[0], true) && under(n->args[2], positive, n->args[0], false);
+  default: break;
+  }
+  if (n->args.size() != 2 || n->args[0]->kind == Kind::Real || n->args[1]->kind == Kind::Real)
+    return false;
+  auto diff = [&](int i, int j, int64_t c) { return nonNegative(add(add(poly(n->args[i]), poly(n->args[j]), -1), constant(c)), facts, 0); };
+  switch (n->fn) {
+  case Fn::Lt: return positive ? diff(1, 0, -1) : diff(0, 1, 0);
+  case Fn::Le: return positive ? diff(1, 0, 0) : diff(0, 1, -1);
+  case Fn::Gt: return positive ? diff(0, 1, -1) : diff(1, 0, 0);
+  case Fn::Ge: return positive ? diff(0, 1, 0) : diff(1, 0, -1);
+  case Fn::Eq:
+  case Fn::Ne:
+    if (positive == (n->fn == Fn::Eq))
+      return diff(0, 1, 0) && diff(1, 0, 0);
+    return diff(0, 1, -1) || diff(1, 0, -1);
+  default: return false;
+  }
+}
+
+void Prover::assume(const ExtentRef &e) {
+  if (e->op == ExtentOp::And) {
+    assume(e->args[0]);
+    assume(e->args[1]);
+    return;
+  }
+  if (e->args.size() != 2)
+    return;
+  Poly a = poly(e->args[0]), b = poly(e->args[1]);
+  switch (e->op) {
+  case ExtentOp::Lt: facts_.push_back(add(add(b, a, -1), constant(-1))); break;
+  case ExtentOp::Le: facts_.push_back(add(b, a, -1)); break;
+  case ExtentOp::Gt: facts_.push_back(add(add(a, b, -1), constant(-1))); break;
+  case ExtentOp::Ge: facts_.push_back(add(a, b, -1)); break;
+  case ExtentOp::Eq:
+    facts_.push_back(add(a, b, -1));
+    facts_.push_back(add(b, a, -1));
+    break;
+  default: break;
+  }
+}
+
+} // namespace attnc

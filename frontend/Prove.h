@@ -1,0 +1,71 @@
+//===- What can be proven of integer expressions --------------------------===//
+//
+// Polynomials over positions, extents and the results of div, %, min, max and selections, bounded by intervals. Used to
+// find shifts (`t - e`, e >= 1) and to show that a value is always there. A proof fails on the safe side.
+//===----------------------------------------------------------------------===//
+#pragma once
+#include "frontend/Program.h"
+#include <map>
+#include <optional>
+
+namespace attnc {
+
+/// Sum of coefficient times product of atoms; the key is the sorted list of atom numbers.
+using Poly = std::map<std::vector<int>, int64_t>;
+
+class Prover {
+public:
+  explicit Prover(const Program &program) : p_(program) {}
+
+  /// Symbols taken as at least 1; the others as at least 0.
+  void assumePositive(std::vector<bool> symbols) { positive_ = std::move(symbols); }
+  /// Holds everywhere: from `require`, and that the positions of a domain exist.
+  void assumeNonNegative(Poly p) { facts_.push_back(std::move(p)); }
+  void assume(const ExtentRef &condition);
+  void clearFacts() { facts_.clear(); }
+
+  Poly poly(const Node *n);
+  Poly poly(const ExtentRef &e);
+  Poly indexPoly(AxisId a);
+  static Poly add(const Poly &a, const Poly &b, int64_t scale = 1);
+  static Poly constant(int64_t c);
+  Poly mul(const Poly &a, const Poly &b);
+
+  /// `pred`, a total bool node, is true wherever it is evaluated.
+  bool provable(const Node *pred);
+  bool nonNegative(const Poly &p);
+  /// Axes whose positions occur in p.
+  bool mentions(const Poly &p, AxisId a) const;
+
+private:
+  enum class AtomKind { Index, Symbol, Div, Mod, Min, Max, Select, Opaque };
+  struct Atom {
+    AtomKind kind;
+    int id = -1;              ///< axis or symbol
+    std::vector<Poly> args;
+    const Node *cond = nullptr;
+    std::optional<Poly> lower, upper;
+  };
+  int atom(const std::string &key, Atom a);
+  Poly atomPoly(int id) { return Poly{{{id}, 1}}; }
+  static std::string key(const Poly &p);
+  using Facts = std::vector<Poly>;
+  bool prove(const Node *pred, bool positive, const Facts &facts, int depth);
+  std::vector<Facts> consequences(const Node *pred, bool positive, int depth);
+  bool nonNegative(const Poly &p, const Facts &facts, int depth);
+  bool direct(Poly p);
+  Poly substitute(const Poly &p, int atom, const Poly &by);
+  const Node *bodyOf(const Node *tensorNode) const;
+  std::string nodeKey(const Node *n);
+  void naturalBounds(const Node *n, Atom &a, int depth);
+
+  const Program &p_;
+  std::vector<Atom> atoms_;
+  std::map<std::string, int> byKey_;
+  std::map<const Node *, Poly> memo_;
+  std::vector<bool> positive_;
+  Facts facts_;
+  int depth_ = 0, steps_ = 0;
+};
+
+} // namespace attnc
