@@ -228,7 +228,7 @@ bool Checker::resolveAxis(Scope &s, const std::string &name) {
       extent = base.length;
     }
   }
-  if (!extent && !spec.firstOf.empty()) {
+  if (!extent && !spec.firstOf.empty() && (s.specs[spec.firstOf].inInput || !s.specs[spec.firstOf].extents.empty() || s.specs[spec.firstOf].source || !spec.inInput)) {
     AxisSpec &whole = s.specs[spec.firstOf];
     if (whole.state == AxisSpec::Waiting) {
       spec.state = AxisSpec::Waiting; // resolveComposite comes back for this axis
@@ -294,7 +294,8 @@ bool Checker::resolveComposite(Scope &s, AxisSpec &spec) {
   bool free = first.extents.empty() && first.state != AxisSpec::Done && !first.isComposite;
   if (free && !length && spec.inInput)
     length = extentSymbol(newSymbol(spec.name));
-  if (free && length && !first.inInput) {
+  if (free && length) {
+    // Also beside an input `x: [n, ...]`: n follows from the whole, and that argument is checked against it.
     first.state = AxisSpec::Busy;
     ExtentRef n = extentMake(ExtentOp::Div, {extentMake(ExtentOp::Add, {length, extentMake(ExtentOp::Sub, {innerProduct, extentConst(1)})}), innerProduct});
     Entity e;
@@ -307,10 +308,6 @@ bool Checker::resolveComposite(Scope &s, AxisSpec &spec) {
     s.names[first.name] = e;
     first.state = AxisSpec::Done;
     ragged = extentAsConst(innerProduct) != std::optional<int64_t>(1);
-  } else if (free && length) {
-    // `x: [n, ...]` beside `t=(n u:16)`: n follows from t; the other argument is checked against it.
-    first.inInput = false;
-    return resolveComposite(s, spec);
   } else {
     std::string save = first.firstOf;
     first.firstOf.clear();
@@ -542,10 +539,16 @@ void Checker::checkDetermined() {
 /// all of them.
 void Checker::markFeatures() {
   size_t axes = p_->axes.size(), symbols = p_->signature.symbols.size();
-  std::vector<bool> touched(axes, false), contracted(axes, false), state(axes, false), innermost(axes, false), beside(axes, false);
+  std::vector<bool> touched(axes, false), contracted(axes, false), state(axes, false), innermost(axes, false), beside(axes, false),
+      given(axes, false);
+  std::set<const Node *> renamings;
+  for (const Node &n : p_->arena)
+    for (const ReadItem &r : n.reads)
+      if (r.leaves.size() == 1 && r.index->op == Op::Index)
+        renamings.insert(r.index);
   for (const Node &n : p_->arena) {
     switch (n.op) {
-    case Op::Index: touched[n.axis] = true; break;
+    case Op::Index: touched[n.axis] = touched[n.axis] || !renamings.count(&n); break;
     case Op::Softmax: case Op::Cum: case Op::ArgMax: case Op::ArgMin: case Op::TopK: case Op::ArgSort: case Op::Sort: case Op::Rank:
       for (auto &g : n.groups)
         for (AxisId a : g)
@@ -579,9 +582,13 @@ void Checker::markFeatures() {
     if (!t.isInput || t.dims.empty())
       continue;
     bool any = false;
-    for (AxisId a : t.axes)
+    for (AxisId a : t.axes) {
       any |= contracted[a];
+      given[a] = true;
+    }
     for (AxisId a : t.dims.back()) {
+      if (t.dims.size() == 1 && !contracted[a])
+        continue; // a vector says nothing: it may well run over the batch
       innermost[a] = true;
       beside[a] = beside[a] || any;
     }
@@ -593,7 +600,7 @@ void Checker::markFeatures() {
       if (!extentUses(e, static_cast<int>(s)))
         continue;
       used = true;
-      bool renamed = !innermost[a] && !touched[a] && contracted[a]; // a primed copy
+      bool renamed = !given[a] && !touched[a] && contracted[a]; // a primed copy
       all &= e->op == ExtentOp::Symbol && !touched[a] && ((innermost[a] && (contracted[a] || state[a] || beside[a])) || renamed);
     }
     p_->signature.symbols[s].feature = used && all;

@@ -507,18 +507,20 @@ Node *Checker::callGrad(const ast::Expr *e, Scope *s) {
 }
 
 void Checker::fillScope(Scope &inner, const std::vector<ast::Stmt> &body) {
-  for (const ast::Stmt &st : body)
-    if (st.kind == ast::StmtKind::Axis)
-      for (const ast::DimDecl &d : st.axes) {
-        if (d.name && (inner.names.count(d.name->text) || inner.specs.count(d.name->text)))
-          error(Msg::A102, d.span, {d.name->text});
-        collectDim(inner, d, 2);
-      }
-  for (const ast::Stmt &st : body) {
-    collectMade(inner, st.value);
-    collectMade(inner, st.init);
+  if (&inner != top_) { // the mixer's own axes and params come before its signature
+    for (const ast::Stmt &st : body)
+      if (st.kind == ast::StmtKind::Axis)
+        for (const ast::DimDecl &d : st.axes) {
+          if (d.name && (inner.names.count(d.name->text) || inner.specs.count(d.name->text)))
+            error(Msg::A102, d.span, {d.name->text});
+          collectDim(inner, d, 2);
+        }
+    for (const ast::Stmt &st : body) {
+      collectMade(inner, st.value);
+      collectMade(inner, st.init);
+    }
+    collectParams(inner, body, false);
   }
-  collectParams(inner, body, false);
   for (const ast::Stmt &st : body) {
     if (st.kind == ast::StmtKind::Require) {
       requireStmts_.push_back(&st);

@@ -213,8 +213,12 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
   while (true) {
     comps = components(members, edges);
     bool circle = false;
-    for (auto &c : comps)
-      circle |= isCircle(c, edges);
+    std::map<int, size_t> componentOf;
+    for (size_t k = 0; k < comps.size(); ++k) {
+      circle |= isCircle(comps[k], edges);
+      for (int t : comps[k])
+        componentOf[t] = k;
+    }
     if (!circle)
       break;
     int best = -1, bestDir = 0, bestGain = 0;
@@ -230,6 +234,9 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
       bool ok = true;
       for (const Edge &e : edges) {
         Relation r = relation(*p_, prover, e, a);
+        // What lies outside the remaining circles and has no position along this axis is computed before its loop.
+        if (r.rel == Rel::Unknown && componentOf[e.from] != componentOf[e.to] && !p_->tensors[e.to].axes.contains(a))
+          r = {Rel::Same, 0, nullptr};
         rels.push_back(r);
         if (r.rel == Rel::Unknown || (r.dir && dir && r.dir != dir))
           ok = false;

@@ -18,7 +18,10 @@ struct Value {
 
 class Totalizer {
 public:
-  explicit Totalizer(Program &p) : p_(p) {}
+  explicit Totalizer(Program &p) : p_(p), prover_(p) {
+    for (const Requirement &r : p.signature.requirements)
+      prover_.assume(r.condition);
+  }
 
   void run() {
     for (Tensor &t : p_.tensors)
@@ -43,6 +46,8 @@ public:
 
 private:
   Program &p_;
+  Prover prover_;
+  std::unordered_map<const Node *, bool> always_;
   std::unordered_map<const Node *, Value> memo_;
   std::unordered_map<std::string, Node *> interned_;
 
@@ -170,15 +175,28 @@ private:
   }
 
   // ---- causes ----
-  static void add(std::vector<Cause> &out, const Cause &c) {
-    if (isTrue(c.pred))
+  /// True at every position that exists.
+  bool always(const Node *pred) {
+    auto [it, fresh] = always_.emplace(pred, false);
+    if (fresh) {
+      std::vector<bool> positive(p_.signature.symbols.size(), false);
+      for (AxisId a : pred->axes)
+        if (p_.axes[a].extent->op == ExtentOp::Symbol)
+          positive[p_.axes[a].extent->symbol] = true;
+      prover_.assumePositive(positive);
+      it->second = prover_.provable(pred);
+    }
+    return it->second;
+  }
+  void add(std::vector<Cause> &out, const Cause &c) {
+    if (isTrue(c.pred) || (c.ragged < 0 && always(c.pred)))
       return;
     for (const Cause &o : out)
       if (o.pred == c.pred && o.axes == c.axes)
         return;
     out.push_back(c);
   }
-  static void add(std::vector<Cause> &out, const std::vector<Cause> &more) {
+  void add(std::vector<Cause> &out, const std::vector<Cause> &more) {
     for (const Cause &c : more)
       add(out, c);
   }
@@ -526,6 +544,42 @@ private:
     return out;
   }
 
+  /// `n` at the positions of `items`: through arithmetic, so that proofs see the new indices; other nodes are read.
+  template <typename Read>
+  Node *substitute(Node *n, const std::vector<ReadItem> &items, Read &read, std::unordered_map<const Node *, Node *> &done) {
+    bool touched = false;
+    for (const ReadItem &r : items)
+      for (AxisId a : r.leaves)
+        touched |= n->axes.contains(a);
+    if (!touched)
+      return n;
+    if (auto it = done.find(n); it != done.end())
+      return it->second;
+    Node *out = nullptr;
+    if (n->op == Op::Map) {
+      std::vector<Node *> args;
+      for (Node *a : n->args)
+        args.push_back(substitute(a, items, read, done));
+      out = map(n->fn, n->kind, args, n->span, n->dtype);
+    } else if (n->op == Op::Index) {
+      for (const ReadItem &r : items) {
+        if (std::find(r.leaves.begin(), r.leaves.end(), n->axis) == r.leaves.end())
+          continue;
+        Node *rest = r.index;
+        for (size_t k = r.leaves.size(); k-- > 0;) {
+          Node *e = extent(p_.axes[r.leaves[k]].extent, n->span);
+          if (r.leaves[k] == n->axis) {
+            out = k == 0 ? rest : map(Fn::Mod, Kind::Int, {rest, e}, n->span);
+            break;
+          }
+          rest = map(Fn::IDiv, Kind::Int, {rest, e}, n->span);
+        }
+      }
+    } else
+      out = read(n);
+    return done[n] = out;
+  }
+
   Value computeRead(const Node *n) {
     Span s = n->span;
     Value out;
@@ -626,7 +680,8 @@ private:
         if (touched)
           continue; // the index check speaks of positions that exist
       }
-      Node *pred = read(c.pred);
+      std::unordered_map<const Node *, Node *> done;
+      Node *pred = substitute(c.pred, items, read, done);
       AxisSet axes = c.axes;
       for (const ReadItem &r : n->reads)
         for (AxisId a : r.leaves)

@@ -235,7 +235,15 @@ Poly Prover::poly(const Node *n) {
       case Fn::Sub: r = add(arg(0), arg(1), -1); break;
       case Fn::Mul: r = mul(arg(0), arg(1)); break;
       case Fn::IDiv: r = make(AtomKind::Div, {arg(0), arg(1)}); break;
-      case Fn::Mod: r = make(AtomKind::Mod, {arg(0), arg(1)}); break;
+      case Fn::Mod: {
+        // x % c as x - c * (x div c), so that flat positions taken apart come together again.
+        Poly c = arg(1);
+        if (c.size() == 1 && c.begin()->first.empty() && c.begin()->second > 0)
+          r = add(arg(0), mul(c, make(AtomKind::Div, {arg(0), c})), -1);
+        else
+          r = make(AtomKind::Mod, {arg(0), c});
+        break;
+      }
       case Fn::Min:
       case Fn::Max: {
         std::vector<Poly> args;
@@ -299,6 +307,20 @@ Poly Prover::substitute(const Poly &p, int atomId, const Poly &by) {
 
 /// Interval arithmetic: replaces every atom by the bound its sign asks for, extents last.
 bool Prover::direct(Poly p) {
+  // An integer is at least 0 when c times it is above -c: lets quotients be replaced by their bounds.
+  for (int round = 0; round < 3; ++round) {
+    int64_t scale = 0;
+    for (auto &[m, c] : p)
+      if (m.size() == 1 && atoms_[m[0]].kind == AtomKind::Div) {
+        const Poly &d = atoms_[m[0]].args[1];
+        int64_t by = d.size() == 1 && d.begin()->first.empty() ? d.begin()->second : 0;
+        if (by > 1 && by < 1000000 && c % by != 0)
+          scale = by;
+      }
+    if (!scale)
+      break;
+    p = add(add({}, p, scale), constant(scale - 1));
+  }
   for (int round = 0; round < 64; ++round) {
     int pick = -1;
     int rank = 100;
