@@ -1,8 +1,8 @@
 //===- A compiled kernel as bytes -----------------------------------------===//
 //
-// What code generation hands over and the cache keeps: one image of position-independent machine code and constants, with
-// two entry points as offsets, and what the machine that runs it must have. The image needs no relocation and no import;
-// it is mapped as a whole, readable and executable, at an address aligned to a page.
+// What code generation hands over and the cache keeps: one image of position-independent machine code and constants,
+// with two entry points as offsets, and what the machine that runs it must have. The image needs no relocation and no
+// import; it is mapped as a whole, readable and executable, at an address aligned to a page.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include <cstdint>
@@ -27,8 +27,14 @@ struct KernelBlob {
   std::vector<Buffer> buffers;
 };
 
-/// Writes and reads the form kept on disk: magic, ABI, length and checksum first, so that a cut or foreign file is told apart.
+/// Writes and reads the form kept on disk: magic, ABI, length and checksum first, so that a cut or foreign file is told
+/// apart.
 std::string serializeBlob(const KernelBlob &blob);
 bool parseBlob(std::string_view bytes, KernelBlob &blob, std::string &error);
+
+/// The envelope of everything attnc keeps on disk: magic, checksum, kernel ABI, a letter for the kind ('K' kernel, 'S'
+/// signature, ...).
+std::string sealBytes(char kind, std::string_view payload);
+bool unsealBytes(char kind, std::string_view bytes, std::string_view &payload, std::string &error);
 
 } // namespace attnc

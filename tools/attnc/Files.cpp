@@ -1,5 +1,6 @@
 //===- Tensors from and to files ------------------------------------------===//
 #include "tools/attnc/Files.h"
+#include "runtime/Bind.h"
 #include "runtime/File.h"
 #include "runtime/Npy.h"
 #include "runtime/Safetensors.h"
@@ -159,49 +160,18 @@ bool selectInputs(const InputFiles &files, const std::vector<std::string> &input
   return true;
 }
 
-bool convertTensor(const HostTensor &from, DType dtype, HostTensor &to) {
-  if (!HostTensor::allocate(dtype, from.shape, to))
-    return false;
-  int64_t count = from.count();
-  for (int64_t i = 0; i < count; ++i)
-    if (isFloat(dtype))
-      to.setReal(i, from.getReal(i));
-    else
-      to.setInt(i, from.getInt(i));
-  return true;
-}
-
 bool convertInputs(const Options &options, const Signature &signature, const InputFiles &files, Tensors &inputs,
                    std::vector<std::string> &notes, std::string &error) {
-  bool f64 = false;
-  std::string f64Name;
+  if (!adaptArguments(signature, options.dtype, inputs, error))
+    return false;
   for (const Argument &a : signature.inputs) {
     auto it = inputs.find(a.name);
-    if (it == inputs.end())
+    if (it == inputs.end() || a.dtype || it->second.dtype != DType::F64 || options.dtype)
       continue;
-    HostTensor &tensor = it->second;
-    std::optional<DType> want;
-    if (!a.dtype && isFloat(tensor.dtype))
-      want = options.dtype;
-    else if (a.dtype == DType::BF16 && tensor.dtype == DType::F32)
-      want = DType::BF16;
-    if (want && *want != tensor.dtype) {
-      HostTensor converted;
-      if (!convertTensor(tensor, *want, converted)) {
-        error = fmt::format("not enough memory to convert input '{}' to {}", a.name, dtypeName(*want));
-        return false;
-      }
-      tensor = std::move(converted);
-    }
-    if (!f64 && tensor.dtype == DType::F64 && !a.dtype && !options.dtype) {
-      f64 = true;
-      f64Name = a.name;
-    }
-  }
-  if (f64) {
-    auto path = files.paths.find(f64Name);
+    auto path = files.paths.find(a.name);
     notes.push_back(fmt::format("{} is float64, so the kernel computes in float64; --dtype f32 converts it",
-                                path == files.paths.end() ? f64Name : path->second));
+                                path == files.paths.end() ? a.name : path->second));
+    break;
   }
   return true;
 }

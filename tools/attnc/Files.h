@@ -23,14 +23,9 @@ bool readInputFiles(const Options &options, InputFiles &files, std::string &erro
 bool selectInputs(const InputFiles &files, const std::vector<std::string> &inputNames, const std::string &mixer,
                   Tensors &inputs, std::string &error);
 
-/// Makes inputs what the signature asks for where that loses nothing the user did not ask for: --dtype for floating
-/// inputs without a declared dtype, and f32 files for inputs declared bf16, which .npy cannot hold. Everything else is
-/// left as it is and refused by bindArguments. `notes` gets sentences for stderr.
+/// adaptArguments with --dtype; `notes` gets sentences for stderr.
 bool convertInputs(const Options &options, const Signature &signature, const InputFiles &files, Tensors &inputs,
                    std::vector<std::string> &notes, std::string &error);
-
-/// A tensor rounded to another dtype, row-major.
-bool convertTensor(const HostTensor &from, DType dtype, HostTensor &to);
 
 /// Inputs with a default that are not in `given`, and an error for one without a default that is missing.
 bool leftOutInputs(const ast::Mixer &mixer, const Tensors &given, std::set<std::string> &leftOut, std::string &error);

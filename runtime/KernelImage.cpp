@@ -1,0 +1,87 @@
+//===- Machine code in memory ---------------------------------------------===//
+#include "runtime/KernelImage.h"
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+namespace attnc {
+
+#if defined(__x86_64__)
+static bool cpuHas(const std::string &feature) {
+#define FEATURE(llvm, gcc)                                                                                             \
+  if (feature == llvm)                                                                                                 \
+    return __builtin_cpu_supports(gcc);
+  FEATURE("sse3", "sse3")
+  FEATURE("ssse3", "ssse3")
+  FEATURE("sse4.1", "sse4.1")
+  FEATURE("sse4.2", "sse4.2")
+  FEATURE("popcnt", "popcnt")
+  FEATURE("avx", "avx")
+  FEATURE("avx2", "avx2")
+  FEATURE("fma", "fma")
+  FEATURE("f16c", "f16c")
+  FEATURE("bmi", "bmi")
+  FEATURE("bmi2", "bmi2")
+  FEATURE("lzcnt", "lzcnt")
+  FEATURE("movbe", "movbe")
+  FEATURE("avx512f", "avx512f")
+  FEATURE("avx512cd", "avx512cd")
+  FEATURE("avx512bw", "avx512bw")
+  FEATURE("avx512dq", "avx512dq")
+  FEATURE("avx512vl", "avx512vl")
+  FEATURE("avx512vnni", "avx512vnni")
+  FEATURE("avx512bf16", "avx512bf16")
+  FEATURE("x86-64-v2", "x86-64-v2")
+  FEATURE("x86-64-v3", "x86-64-v3")
+  FEATURE("x86-64-v4", "x86-64-v4")
+#undef FEATURE
+  return false;
+}
+#else
+static bool cpuHas(const std::string &) { return false; }
+#endif
+
+std::string missingCpuFeature(const std::vector<std::string> &features) {
+  for (const std::string &f : features)
+    if (!cpuHas(f))
+      return f;
+  return {};
+}
+
+std::shared_ptr<const KernelImage> KernelImage::load(const KernelBlob &blob, std::string &error) {
+  std::string missing = missingCpuFeature(blob.features);
+  if (!missing.empty()) {
+    error = fmt::format("the kernel was compiled for {}, but this CPU has no {}", blob.arch, missing);
+    return nullptr;
+  }
+  if (blob.image.empty() || blob.run >= blob.image.size() || blob.workspaceBytes >= blob.image.size()) {
+    error = "the kernel has no code";
+    return nullptr;
+  }
+  std::shared_ptr<KernelImage> image(new KernelImage);
+  void *base = mmap(nullptr, blob.image.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) {
+    error = "no memory for the kernel's code";
+    return nullptr;
+  }
+  image->base_ = base;
+  image->size_ = blob.image.size();
+  std::memcpy(base, blob.image.data(), blob.image.size());
+  if (mprotect(base, image->size_, PROT_READ | PROT_EXEC) != 0) {
+    error = "the system does not let memory become executable, which compiled kernels need";
+    return nullptr;
+  }
+  char *code = static_cast<char *>(base);
+  __builtin___clear_cache(code, code + image->size_);
+  image->workspaceBytes_ = reinterpret_cast<WorkspaceBytesFn>(code + blob.workspaceBytes);
+  image->run_ = reinterpret_cast<RunFn>(code + blob.run);
+  image->buffers_ = blob.buffers;
+  return image;
+}
+
+KernelImage::~KernelImage() {
+  if (base_)
+    munmap(base_, size_);
+}
+
+} // namespace attnc
