@@ -1,5 +1,6 @@
 //===- attnc check --------------------------------------------------------===//
 #include "tools/attnc/Common.h"
+#include <cstdio>
 #include <fmt/format.h>
 
 namespace attnc::cli {
@@ -51,6 +52,63 @@ void mixerJson(Json &json, const Signature &s) {
   json.endArray().endObject();
 }
 
+/// The params among `given` that the mixer has: with several mixers in a file, --set is meant for those that know the
+/// name.
+std::map<std::string, std::string> paramsOf(const ast::Mixer &mixer, const std::map<std::string, std::string> &given) {
+  std::map<std::string, std::string> own;
+  for (const ast::Stmt &stmt : mixer.body)
+    if (stmt.kind == ast::StmtKind::Param)
+      for (const ast::Name &name : stmt.names)
+        if (auto it = given.find(name.text); it != given.end())
+          own.insert(*it);
+  return own;
+}
+
+/// Checks one file; a mistake in a function that several mixers use is reported once.
+bool checkFile(const Options &options, const std::string &path, Json &json) {
+  Diagnostics diags;
+  std::vector<Signature> signatures;
+  bool unknownParam = false;
+  std::unique_ptr<Spec> spec = loadSpec(path, diags);
+  if (spec && !diags.hasErrors()) {
+    checkSpec(*spec, diags);
+    std::set<std::string> used;
+    const auto &mixers = spec->files[0]->mixers;
+    for (const ast::Mixer &mixer : mixers) {
+      CheckOptions check;
+      check.params = mixers.size() == 1 ? options.params : paramsOf(mixer, options.params);
+      for (auto &p : check.params)
+        used.insert(p.first);
+      size_t before = diags.errorCount();
+      std::unique_ptr<Program> program = checkMixer(*spec, mixer.name.text, check, diags);
+      if (!program || diags.errorCount() != before)
+        continue;
+      totalize(*program);
+      checkPresence(*program, diags);
+      if (diags.errorCount() == before)
+        signatures.push_back(program->signature);
+    }
+    for (auto &p : options.params)
+      if (!used.count(p.first) && !mixers.empty()) {
+        fmt::print(stderr, "attnc: error: {}: no mixer has a param '{}'\n", path, p.first);
+        unknownParam = true;
+      }
+  }
+  std::set<std::string> shown;
+  for (const Diagnostic &d : diags.all()) {
+    std::string text = renderDiagnostic(d);
+    if (shown.insert(text).second)
+      std::fwrite(text.data(), 1, text.size(), stderr);
+  }
+  json.beginObject().field("path", path).field("ok", !diags.hasErrors() && !unknownParam).key("mixers").beginArray();
+  for (const Signature &s : signatures)
+    mixerJson(json, s);
+  json.endArray().key("diagnostics");
+  diagnosticsJson(json, diags);
+  json.endObject();
+  return !diags.hasErrors() && !unknownParam;
+}
+
 } // namespace
 
 /// Silent when all is well, as compilers are; --json lists what the specs contain.
@@ -58,38 +116,8 @@ int runCheck(const Options &options) {
   bool ok = true;
   Json json;
   json.beginObject().key("files").beginArray();
-  for (const std::string &path : options.specs) {
-    Diagnostics diags;
-    std::unique_ptr<Spec> spec = loadSpec(path, diags);
-    std::vector<Signature> signatures;
-    if (spec && !diags.hasErrors()) {
-      CheckOptions check;
-      check.params = options.params;
-      if (options.params.empty())
-        checkSpec(*spec, diags);
-      if (!diags.hasErrors())
-        for (const std::string &mixer : mixerNames(*spec)) {
-          // What checkSpec has said is not said again: only the signature is wanted here, unless params change the
-          // answer.
-          Diagnostics again;
-          std::unique_ptr<Program> program = checkMixer(*spec, mixer, check, options.params.empty() ? again : diags);
-          if (!program)
-            continue;
-          totalize(*program);
-          checkPresence(*program, options.params.empty() ? again : diags);
-          signatures.push_back(program->signature);
-        }
-    }
-    std::string text = diags.render();
-    std::fwrite(text.data(), 1, text.size(), stderr);
-    ok &= !diags.hasErrors();
-    json.beginObject().field("path", path).field("ok", !diags.hasErrors()).key("mixers").beginArray();
-    for (const Signature &s : signatures)
-      mixerJson(json, s);
-    json.endArray().key("diagnostics");
-    diagnosticsJson(json, diags);
-    json.endObject();
-  }
+  for (const std::string &path : options.specs)
+    ok &= checkFile(options, path, json);
   json.endArray().field("ok", ok).endObject();
   if (options.json && !printOut(json.text() + "\n"))
     return kWrong;

@@ -85,6 +85,8 @@ static std::string quoted(const std::vector<std::string> &names) {
 int chooseMixer(const Options &options, Chosen &chosen) {
   Diagnostics diags;
   chosen.spec = loadSpec(options.specs[0], diags);
+  if (chosen.spec && !diags.hasErrors())
+    checkSpec(*chosen.spec, diags);
   show(options, diags);
   if (!chosen.spec || diags.hasErrors())
     return kWrong;
