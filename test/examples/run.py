@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Runs every example.
+
+    python3 test/examples/run.py --attnc build/bin/attnc [--command check|verify] [--match WORD] [--jobs N]
+
+check: `attnc check` on every file. verify: the `// verify:` lines that end each example are given to `attnc verify`, which compiles the mixer and
+compares it with the reference on random inputs. Every example has such a line, and every mixer of a file is named by one.
+"""
+import argparse
+import concurrent.futures
+import glob
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def cases(path):
+    """The `// verify:` lines of a file, split into arguments; raises when a mixer has none."""
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    mixers = re.findall(r"^mixer\s+(\w+)", text, re.M)
+    lines = [m.split() for m in re.findall(r"^// verify:(.*)$", text, re.M)]
+    named = {a[a.index("--mixer") + 1] if "--mixer" in a else mixers[0] for a in lines} if mixers else set()
+    if set(mixers) != named or (len(mixers) > 1 and not all("--mixer" in a for a in lines)):
+        raise ValueError(f"no `// verify:` line for {', '.join(sorted(set(mixers) - named)) or 'a mixer by name'}")
+    return lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--attnc", default="build/bin/attnc")
+    parser.add_argument("--command", choices=["check", "verify"], default="verify")
+    parser.add_argument("--match", default="", help="only files whose path contains this")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--timeout", type=int, default=300, help="seconds for one case")
+    parser.add_argument("--verbose", action="store_true")
+    args = parser.parse_args()
+    jobs, failed, passed = [], 0, 0
+    for path in sorted(glob.glob(os.path.join(ROOT, "examples", "*", "*.attn"))):
+        if args.match not in path:
+            continue
+        try:
+            lines = cases(path)
+        except ValueError as e:
+            failed += 1
+            print(f"{os.path.relpath(path, ROOT)}: {e}")
+            continue
+        if args.command == "check":
+            jobs.append([args.attnc, "check", path])
+        else:
+            jobs += [[args.attnc, "verify", path] + line for line in lines]
+
+    def one(job):
+        try:
+            done = subprocess.run(job, capture_output=True, text=True, timeout=args.timeout)
+            return job, done.returncode, done.stdout + done.stderr
+        except subprocess.TimeoutExpired:
+            return job, -1, f"not done after {args.timeout} s\n"
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=args.jobs) as pool:
+        for job, status, text in pool.map(one, jobs):
+            # A warning is a failure as well: the examples are what people copy.
+            good = status == 0 and "warning[" not in text
+            passed += good
+            failed += not good
+            shown = " ".join([job[1], os.path.relpath(job[2], ROOT)] + job[3:])
+            if not good:
+                print(f"FAILED {shown} (status {status})\n{text}")
+            elif args.verbose:
+                print(f"ok     {shown}")
+    print(f"examples ({args.command}): {passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
