@@ -1,0 +1,67 @@
+//===- CPU code generation ------------------------------------------------===//
+//
+//   tile module --lowerTile--> LLVM dialect --toLLVM--> LLVM IR --emitAssembly--> text
+//                                                              \-emitObject--> ELF --linkBlob--> KernelBlob
+//
+// compileTile does it all. Every function that fails says why in `error`; diagnostics on ops go to the context's
+// handler.
+//===----------------------------------------------------------------------===//
+#pragma once
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "runtime/Blob.h"
+#include <memory>
+#include <string>
+
+namespace llvm {
+class LLVMContext;
+class MemoryBuffer;
+class Module;
+class TargetMachine;
+} // namespace llvm
+namespace mlir {
+class OpPassManager;
+}
+
+namespace attnc::cpu {
+
+struct CpuOptions {
+  /// native, x86-64-v3 (AVX2, FMA, F16C) or x86-64-v4 (AVX-512 F BW CD DQ VL). native is the better of the two this
+  /// machine has, scheduled for this machine.
+  std::string arch = "native";
+  bool vectorise = true; ///< off: one position at a time, for comparisons in tests
+};
+
+/// Dialects and translations that the code generator uses.
+void registerCpuDialects(mlir::DialectRegistry &registry);
+
+/// The passes from a tile module to the LLVM dialect.
+void buildCpuPipeline(mlir::OpPassManager &pm, unsigned vectorBytes, bool vectorise = true);
+
+/// What `arch` means here; null with `error` set when it is unknown or not available.
+struct Target {
+  std::unique_ptr<llvm::TargetMachine> machine;
+  std::string arch;
+  std::vector<std::string> features;
+  unsigned vectorBytes = 64;
+  bool vectorise = true;
+  Target();
+  Target(Target &&);
+  ~Target();
+};
+bool makeTarget(const CpuOptions &options, Target &target, std::string &error);
+
+bool lowerTile(mlir::ModuleOp module, const Target &target, std::string &error);
+/// Optimised LLVM IR of a module in the LLVM dialect.
+std::unique_ptr<llvm::Module> toLLVM(mlir::ModuleOp module, llvm::LLVMContext &context, const Target &target,
+                                     std::string &error);
+std::string emitAssembly(llvm::Module &module, const Target &target);
+std::string emitObject(llvm::Module &module, const Target &target);
+
+/// Lays out the sections of an x86-64 ELF object one after the other and applies its relocations.
+bool linkBlob(const std::string &object, KernelBlob &blob, std::string &error);
+
+/// Consumes the module.
+bool compileTile(mlir::ModuleOp module, const CpuOptions &options, KernelBlob &blob, std::string &error);
+
+} // namespace attnc::cpu

@@ -1,0 +1,319 @@
+//===- Loops of a nest ----------------------------------------------------===//
+//
+// Elementwise:  for outer pars { for chunks of the vector dim { body } }, the last chunk masked.
+// Reduction:    along a par dim in lanes, one accumulator per chunk over all red loops; along a red dim in lanes, a few
+//               independent accumulators, joined at the end.
+// In order:     for outer pars { for chunks of the vector par dim { for seq dims { body } } }.
+//===----------------------------------------------------------------------===//
+#include "codegen/cpu/Nest.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace attnc;
+using namespace attnc::cpu;
+
+namespace {
+
+bool isArg(tile::Combiner kind) { return kind == tile::Combiner::ArgMax || kind == tile::Combiner::ArgMin; }
+
+/// The running state of all combiners of a nest: one value each, three for argmax and argmin (key, position, found).
+class Accumulator {
+public:
+  Accumulator(Ir &ir, tile::NestOp nest) : ir(ir), kinds(nest.getCombinerKinds()) {
+    yielded = nest.getBody().front().getTerminator()->getOperands();
+  }
+
+  SmallVector<Value> start(unsigned width) {
+    SmallVector<Value> state;
+    size_t at = 0;
+    for (tile::Combiner kind : kinds) {
+      Type type = yielded[at].getType();
+      if (isArg(kind)) {
+        Value key =
+            isa<FloatType>(type)
+                ? Value(ir.create<arith::ConstantOp>(ir.getFloatAttr(type, std::numeric_limits<double>::quiet_NaN())))
+                : Value(ir.i64(0));
+        for (Value v : {key, ir.i64(0), Value(ir.create<arith::ConstantIntOp>(0, 1))})
+          state.push_back(ir.splat(v, width));
+      } else {
+        state.push_back(ir.splat(identity(ir, kind, type), width));
+      }
+      at += isArg(kind) ? 3 : 1;
+    }
+    return state;
+  }
+
+  /// State after one more point (per lane); lanes outside `mask` keep theirs.
+  SmallVector<Value> step(ValueRange state, Point &point, Value mask) {
+    SmallVector<Value> values;
+    for (Value v : yielded)
+      values.push_back(point.full(v));
+    return join(state, values, mask);
+  }
+
+  /// Joins two states (or a state and yielded values).
+  SmallVector<Value> join(ValueRange a, ValueRange b, Value mask) {
+    SmallVector<Value> next;
+    size_t at = 0;
+    for (tile::Combiner kind : kinds) {
+      if (isArg(kind)) {
+        llvm::append_range(next, joinArg(kind, a.slice(at, 3), b.slice(at, 3), mask));
+        at += 3;
+        continue;
+      }
+      Value v = combine(ir, kind, a[at], b[at]);
+      // Selecting the old value, not the identity: exact for every combiner, and one blend either way.
+      next.push_back(mask ? Value(ir.create<arith::SelectOp>(mask, v, a[at])) : v);
+      ++at;
+    }
+    return next;
+  }
+
+  /// Over the lanes; scalars of the same layout.
+  SmallVector<Value> acrossLanes(ValueRange state, unsigned width) {
+    if (width == 1)
+      return SmallVector<Value>(state);
+    auto lane = [&](unsigned i) {
+      SmallVector<Value> values;
+      for (Value v : state)
+        values.push_back(ir.create<vector::ExtractOp>(v, int64_t(i)));
+      return values;
+    };
+    if (llvm::any_of(kinds, isArg)) {
+      SmallVector<Value> all = lane(0);
+      for (unsigned i = 1; i < width; ++i)
+        all = join(all, lane(i), {});
+      return all;
+    }
+    // Halves on halves: log2(width) vector steps.
+    SmallVector<Value> all(state);
+    for (unsigned n = width / 2; n; n /= 2) {
+      SmallVector<Value> low, high;
+      SmallVector<int64_t> lowLanes, highLanes;
+      for (unsigned i = 0; i < n; ++i) {
+        lowLanes.push_back(i);
+        highLanes.push_back(n + i);
+      }
+      for (Value v : all) {
+        low.push_back(ir.create<vector::ShuffleOp>(v, v, lowLanes));
+        high.push_back(ir.create<vector::ShuffleOp>(v, v, highLanes));
+      }
+      all = join(low, high, {});
+    }
+    for (Value &v : all)
+      v = ir.create<vector::ExtractOp>(v, int64_t(0));
+    return all;
+  }
+
+  /// What finish gets: one value per combiner.
+  SmallVector<Value> results(ValueRange state) {
+    SmallVector<Value> out;
+    size_t at = 0;
+    for (tile::Combiner kind : kinds) {
+      out.push_back(state[isArg(kind) ? at + 1 : at]);
+      at += isArg(kind) ? 3 : 1;
+    }
+    return out;
+  }
+
+private:
+  /// A candidate wins when it is valid and: nothing was found yet, or its key is better, or it is a number against a
+  /// NaN, or it ties at a smaller position. The start key is NaN, so that the first two cases need no test of their
+  /// own.
+  SmallVector<Value> joinArg(tile::Combiner kind, ValueRange best, ValueRange next, Value mask) {
+    Value key = next[0], bestKey = best[0], better, same;
+    bool max = kind == tile::Combiner::ArgMax;
+    if (isa<FloatType>(getElementTypeOrSelf(key.getType()))) {
+      auto cmp = [&](arith::CmpFPredicate p, Value a, Value b) { return ir.create<arith::CmpFOp>(p, a, b); };
+      Value keyNan = cmp(arith::CmpFPredicate::UNO, key, key),
+            bestNan = cmp(arith::CmpFPredicate::UNO, bestKey, bestKey);
+      Value keyNumber = cmp(arith::CmpFPredicate::ORD, key, key);
+      better = ir.create<arith::OrIOp>(cmp(max ? arith::CmpFPredicate::OGT : arith::CmpFPredicate::OLT, key, bestKey),
+                                       ir.create<arith::AndIOp>(keyNumber, bestNan));
+      same = ir.create<arith::OrIOp>(cmp(arith::CmpFPredicate::OEQ, key, bestKey),
+                                     ir.create<arith::AndIOp>(keyNan, bestNan));
+    } else {
+      better = ir.create<arith::CmpIOp>(max ? arith::CmpIPredicate::sgt : arith::CmpIPredicate::slt, key, bestKey);
+      same = ir.create<arith::CmpIOp>(arith::CmpIPredicate::eq, key, bestKey);
+    }
+    Value earlier = ir.create<arith::CmpIOp>(arith::CmpIPredicate::slt, next[1], best[1]);
+    better = ir.create<arith::OrIOp>(better, ir.create<arith::AndIOp>(same, earlier));
+    Value yes =
+        ir.create<arith::ConstantOp>(isa<VectorType>(best[2].getType())
+                                         ? TypedAttr(DenseElementsAttr::get(cast<VectorType>(best[2].getType()), true))
+                                         : TypedAttr(ir.getBoolAttr(true)));
+    better = ir.create<arith::OrIOp>(better, ir.create<arith::XOrIOp>(best[2], yes));
+    better = ir.create<arith::AndIOp>(better, next[2]);
+    if (mask)
+      better = ir.create<arith::AndIOp>(better, mask);
+    return {ir.create<arith::SelectOp>(better, key, bestKey), ir.create<arith::SelectOp>(better, next[1], best[1]),
+            ir.create<arith::OrIOp>(best[2], better)};
+  }
+
+  Ir &ir;
+  SmallVector<tile::Combiner> kinds;
+  SmallVector<Value> yielded;
+};
+
+/// Emits the loops of one nest.
+class Loops {
+public:
+  Loops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan, bool assumeUnit)
+      : ir(ir), scope(scope), nest(nest), plan(plan), body(nest.getBody().front()), numPar(nest.getNumPar()) {
+    for (auto [lo, hi] : llvm::zip(nest.getParLo(), nest.getParHi()))
+      bounds.push_back({value(lo), value(hi)});
+    for (auto [lo, hi] : llvm::zip(nest.getInnerLo(), nest.getInnerHi()))
+      bounds.push_back({value(lo), value(hi)});
+    nest.getBody().walk([&](Operation *op) {
+      if (auto st = dyn_cast<tile::StoreOp>(op))
+        written.insert(st.getBuffer());
+      if (auto up = dyn_cast<tile::UpdateOp>(op))
+        written.insert(up.getBuffer());
+    });
+    for (int d = 0; d < int(bounds.size()); ++d)
+      if (d != plan.vectorDim)
+        (d < int(numPar) ? parOrder : innerOrder).push_back(d);
+    vectorPar = plan.vectorDim >= 0 && plan.vectorDim < int(numPar);
+    Point top(ir, scope, plan.width);
+    top.assumeUnit = assumeUnit;
+    overPars(top, 0);
+  }
+
+private:
+  Value value(Value v) {
+    Point p(ir, scope, 1);
+    return p.scalar(v);
+  }
+  BlockArgument iv(int dim) { return body.getArgument(dim); }
+
+  /// The par loops that do not run in lanes, then the lanes.
+  void overPars(Point outer, size_t at) {
+    outer.emitReady(body, written);
+    if (at < parOrder.size()) {
+      int d = parOrder[at];
+      ir.loop(bounds[d].first, bounds[d].second, ir.i64(1), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+        Point p = outer;
+        p.bind(iv(d), i);
+        parValues[d] = {Lane::Uniform, i, {}};
+        overPars(p, at + 1);
+        return {};
+      });
+      return;
+    }
+    if (!vectorPar)
+      return atPar(outer);
+    overLanes(outer, plan.vectorDim, {}, [&](Point &p, Value base, ValueRange) -> SmallVector<Value> {
+      parValues[plan.vectorDim] = {Lane::Linear, base, ir.i64(1)};
+      atPar(p);
+      return {};
+    });
+  }
+
+  /// Chunks of `width` along a dim, the last one masked. Carries values through the chunks.
+  SmallVector<Value> overLanes(Point &outer, int dim, ValueRange init,
+                               function_ref<SmallVector<Value>(Point &, Value base, ValueRange)> chunk) {
+    auto [lo, hi] = bounds[dim];
+    auto run = [&](Value base, Value mask, ValueRange carried) {
+      Point p = outer;
+      p.mask = mask;
+      p.bind(iv(dim), Lane{Lane::Linear, base, ir.i64(1)});
+      return chunk(p, base, carried);
+    };
+    Value w = ir.i64(plan.width), count = ir.max(ir.sub(hi, lo), ir.i64(0));
+    Value whole = ir.add(lo, ir.sub(count, ir.createOrFold<arith::RemSIOp>(count, w)));
+    SmallVector<Value> state =
+        ir.loop(lo, whole, w, init, [&](Value base, ValueRange carried) { return run(base, {}, carried); });
+    if (constantOf(count) && *constantOf(count) % plan.width == 0)
+      return state;
+    // A loop of one turn at most, so that the carried values need no second mechanism.
+    return ir.loop(whole, hi, w, state, [&](Value base, ValueRange carried) {
+      return run(base, ir.lanesBelow(ir.sub(hi, base), plan.width), carried);
+    });
+  }
+
+  /// One par point (or chunk of them).
+  void atPar(Point &p) {
+    p.emitReady(body, written);
+    if (!nest.getNumInner()) {
+      p.emitRest(body);
+      return;
+    }
+    if (nest.getSequential()) {
+      overInner(p, 0, {}, [&](Point &q, ValueRange) -> SmallVector<Value> {
+        q.emitRest(body);
+        return {};
+      });
+      return;
+    }
+    Accumulator acc(ir, nest);
+    unsigned width = plan.width;
+    SmallVector<Value> state = overInner(p, 0, acc.start(width), [&](Point &q, ValueRange carried) {
+      q.emitRest(body);
+      // Lanes past the end of a par dim may hold anything: finish does not store them.
+      return acc.step(carried, q, vectorPar ? Value() : q.mask);
+    });
+    if (!vectorPar)
+      state = acc.acrossLanes(state, width);
+    finish(p, acc.results(state));
+  }
+
+  SmallVector<Value> overInner(Point outer, size_t at, ValueRange init,
+                               function_ref<SmallVector<Value>(Point &, ValueRange)> point) {
+    if (at == innerOrder.size()) {
+      if (plan.vectorDim >= int(numPar))
+        return overLanes(outer, plan.vectorDim, init,
+                         [&](Point &p, Value, ValueRange carried) { return point(p, carried); });
+      return point(outer, init);
+    }
+    int d = innerOrder[at];
+    return ir.loop(bounds[d].first, bounds[d].second, ir.i64(1), init, [&](Value i, ValueRange carried) {
+      Point p = outer;
+      p.bind(iv(d), i);
+      p.emitReady(body, written);
+      return overInner(p, at + 1, carried, point);
+    });
+  }
+
+  void finish(Point &at, ArrayRef<Value> results) {
+    Block &block = nest.getFinish().front();
+    Point p(ir, scope, vectorPar ? plan.width : 1);
+    p.mask = vectorPar ? at.mask : Value();
+    p.assumeUnit = at.assumeUnit;
+    for (unsigned d = 0; d < numPar; ++d)
+      p.bind(block.getArgument(d), parValues[d]);
+    for (auto [i, v] : llvm::enumerate(results))
+      p.bind(block.getArgument(numPar + i), Lane{isa<VectorType>(v.getType()) ? Lane::Vector : Lane::Uniform, v, {}});
+    p.emitRest(block);
+  }
+
+  Ir &ir;
+  Scope &scope;
+  tile::NestOp nest;
+  const NestPlan &plan;
+  Block &body;
+  unsigned numPar;
+  bool vectorPar;
+  SmallVector<std::pair<Value, Value>> bounds;
+  SmallVector<int> parOrder, innerOrder;
+  DenseMap<int, Lane> parValues;
+  DenseSet<Value> written;
+};
+
+} // namespace
+
+void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan, bool assumeUnit) {
+  Loops(ir, scope, nest, plan, assumeUnit);
+}
+
+void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, Value scratch) {
+  NestPlan plan = planNest(scope, machine, nest);
+  Value unit;
+  for (Value buffer : plan.unitBuffers) {
+    Value one =
+        ir.create<arith::CmpIOp>(arith::CmpIPredicate::eq, scope.buffers.lookup(buffer).strides.back(), ir.i64(1));
+    unit = unit ? Value(ir.create<arith::AndIOp>(unit, one)) : one;
+  }
+  if (!unit)
+    return emitLoops(ir, scope, nest, plan, false);
+  ir.when(unit, [&] { emitLoops(ir, scope, nest, plan, true); }, [&] { emitLoops(ir, scope, nest, plan, false); });
+}

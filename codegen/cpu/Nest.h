@@ -1,0 +1,22 @@
+//===- Code for one tile.nest ---------------------------------------------===//
+#pragma once
+#include "codegen/cpu/Point.h"
+
+namespace attnc::cpu {
+
+/// Emits loops for the nest at the builder's place. `scratch`: memory of contractionScratch() bytes, or null.
+void emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, mlir::Value scratch);
+
+/// Which loop runs in lanes. Dims are numbered par first, then inner.
+struct NestPlan {
+  int vectorDim = -1; ///< -1: scalar code
+  unsigned width = 1;
+  /// Caller's tensors whose last stride must be 1 for the loads to be contiguous.
+  llvm::SmallVector<mlir::Value> unitBuffers;
+};
+NestPlan planNest(const Scope &scope, const Machine &machine, tile::NestOp nest);
+
+/// Emits the loops as planned; `assumeUnit`: the plan's unitBuffers are contiguous.
+void emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan, bool assumeUnit);
+
+} // namespace attnc::cpu

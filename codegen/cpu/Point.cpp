@@ -1,0 +1,372 @@
+//===- Bodies of nests, evaluated in lanes --------------------------------===//
+#include "codegen/cpu/Point.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
+#include <limits>
+
+using namespace mlir;
+using namespace attnc;
+using namespace attnc::cpu;
+
+//===----------------------------------------------------------------------===//
+// Ir
+//===----------------------------------------------------------------------===//
+
+std::optional<int64_t> cpu::constantOf(Value v) {
+  APInt c;
+  if (v && matchPattern(v, m_ConstantInt(&c)))
+    return c.getSExtValue();
+  return std::nullopt;
+}
+
+/// What one element of a storage type is in memory: bool takes a byte.
+static Type memoryType(Type elem) { return elem.isInteger(1) ? IntegerType::get(elem.getContext(), 8) : elem; }
+
+static unsigned byteSize(Type elem) { return memoryType(elem).getIntOrFloatBitWidth() / 8; }
+
+Value Ir::offset(Type elem, Value base, Value offset) {
+  if (constantOf(offset) == 0)
+    return base;
+  return create<LLVM::GEPOp>(ptr(), memoryType(elem), base, ArrayRef<LLVM::GEPArg>{offset});
+}
+
+Value Ir::iota(unsigned width) {
+  SmallVector<int64_t> lanes(width);
+  for (unsigned i = 0; i < width; ++i)
+    lanes[i] = i;
+  return create<arith::ConstantOp>(getI64VectorAttr(lanes));
+}
+
+Value Ir::splat(Value scalar, unsigned width) {
+  if (width == 1)
+    return scalar;
+  return create<vector::BroadcastOp>(VectorType::get({int64_t(width)}, scalar.getType()), scalar);
+}
+
+Value Ir::lanesBelow(Value count, unsigned width) {
+  // In 32 bits, one register of 16 lanes.
+  SmallVector<int32_t> lanes(width);
+  for (unsigned i = 0; i < width; ++i)
+    lanes[i] = i;
+  Value n = create<arith::TruncIOp>(getI32Type(), max(min(count, i64(width)), i64(0)));
+  return create<arith::CmpIOp>(arith::CmpIPredicate::slt, create<arith::ConstantOp>(getI32VectorAttr(lanes)),
+                               splat(n, width));
+}
+
+SmallVector<Value> Ir::loop(Value lo, Value hi, Value step, ValueRange init,
+                            function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  auto op = create<scf::ForOp>(lo, hi, step, init);
+  OpBuilder::InsertionGuard guard(*this);
+  if (init.empty())
+    setInsertionPoint(op.getBody()->getTerminator());
+  else
+    setInsertionPointToStart(op.getBody());
+  SmallVector<Value> next = body(op.getInductionVar(), op.getRegionIterArgs());
+  if (!init.empty())
+    create<scf::YieldOp>(next);
+  return SmallVector<Value>(op.getResults());
+}
+
+void Ir::when(Value condition, function_ref<void()> then, function_ref<void()> otherwise) {
+  if (auto c = constantOf(condition)) {
+    if (*c)
+      then();
+    else if (otherwise)
+      otherwise();
+    return;
+  }
+  auto op = create<scf::IfOp>(condition, bool(otherwise));
+  OpBuilder::InsertionGuard guard(*this);
+  setInsertionPoint(op.thenYield());
+  then();
+  if (otherwise) {
+    setInsertionPoint(op.elseYield());
+    otherwise();
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Combiners
+//===----------------------------------------------------------------------===//
+
+Value cpu::combine(Ir &ir, tile::Combiner kind, Value a, Value b) {
+  bool real = isa<FloatType>(getElementTypeOrSelf(a.getType()));
+  switch (kind) {
+  case tile::Combiner::Sum:
+    return real ? Value(ir.create<arith::AddFOp>(a, b)) : Value(ir.create<arith::AddIOp>(a, b));
+  case tile::Combiner::Prod:
+    return real ? Value(ir.create<arith::MulFOp>(a, b)) : Value(ir.create<arith::MulIOp>(a, b));
+  case tile::Combiner::Max:
+    return real ? Value(ir.create<arith::MaximumFOp>(a, b)) : Value(ir.create<arith::MaxSIOp>(a, b));
+  case tile::Combiner::Min:
+    return real ? Value(ir.create<arith::MinimumFOp>(a, b)) : Value(ir.create<arith::MinSIOp>(a, b));
+  case tile::Combiner::Any:
+    return ir.create<arith::OrIOp>(a, b);
+  default:
+    return ir.create<arith::AndIOp>(a, b);
+  }
+}
+
+Value cpu::identity(Ir &ir, tile::Combiner kind, Type type) {
+  auto constant = [&](double real, int64_t integer) -> Value {
+    if (auto f = dyn_cast<FloatType>(type))
+      return ir.create<arith::ConstantOp>(ir.getFloatAttr(f, real));
+    return ir.create<arith::ConstantOp>(ir.getIntegerAttr(type, integer));
+  };
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  switch (kind) {
+  case tile::Combiner::Prod:
+    return constant(1, 1);
+  case tile::Combiner::Max:
+    return constant(-inf, std::numeric_limits<int64_t>::min());
+  case tile::Combiner::Min:
+    return constant(inf, std::numeric_limits<int64_t>::max());
+  case tile::Combiner::All:
+    return constant(1, 1);
+  default:
+    return constant(0, 0);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Lanes
+//===----------------------------------------------------------------------===//
+
+Lane Point::get(Value v) {
+  auto it = lanes.find(v);
+  if (it != lanes.end())
+    return it->second;
+  if (scope.values.contains(v))
+    return {Lane::Uniform, scope.values.lookup(v), {}};
+  // A constant from outside: made again here, folding merges the copies.
+  Operation *copy = ir.clone(*v.getDefiningOp());
+  Lane lane{Lane::Uniform, copy->getResult(0), {}};
+  lanes[v] = lane;
+  return lane;
+}
+
+SmallVector<Lane> Point::getAll(ValueRange values) {
+  SmallVector<Lane> all;
+  for (Value v : values)
+    all.push_back(get(v));
+  return all;
+}
+
+Value Point::full(Lane lane) {
+  if (width == 1 || lane.kind == Lane::Vector)
+    return lane.value;
+  Value base = ir.splat(lane.value, width);
+  if (lane.kind == Lane::Uniform)
+    return base;
+  return ir.create<arith::AddIOp>(base, ir.create<arith::MulIOp>(ir.iota(width), ir.splat(lane.step, width)));
+}
+
+/// Sums, differences and multiples of linear values stay linear; null kind Vector with no value: not of this form.
+Lane Point::emitInteger(Operation *op) {
+  Lane a = get(op->getOperand(0)), b = get(op->getOperand(1));
+  Lane none{Lane::Vector, {}, {}};
+  if (a.kind == Lane::Vector || b.kind == Lane::Vector)
+    return none;
+  auto step = [&](const Lane &l) { return l.kind == Lane::Linear ? l.step : ir.i64(0); };
+  if (isa<arith::AddIOp>(op))
+    return {Lane::Linear, ir.add(a.value, b.value), ir.add(step(a), step(b))};
+  if (isa<arith::SubIOp>(op))
+    return {Lane::Linear, ir.sub(a.value, b.value), ir.sub(step(a), step(b))};
+  if (isa<arith::MulIOp>(op) && (a.kind == Lane::Uniform || b.kind == Lane::Uniform)) {
+    Value factor = a.kind == Lane::Uniform ? a.value : b.value;
+    Value s = a.kind == Lane::Uniform ? step(b) : step(a);
+    return {Lane::Linear, ir.mul(a.value, b.value), ir.mul(s, factor)};
+  }
+  return none;
+}
+
+void Point::emit(Operation *op) {
+  done.insert(op);
+  if (isa<tile::YieldOp>(op))
+    return;
+  if (auto load = dyn_cast<tile::LoadOp>(op))
+    return bind(load, this->load(scope.buffers.lookup(load.getBuffer()), getAll(load.getIndices())));
+  if (auto st = dyn_cast<tile::StoreOp>(op)) {
+    Lane value = get(st.getValue());
+    bool uniform = value.kind == Lane::Uniform;
+    return store(uniform ? value.value : full(value), uniform, scope.buffers.lookup(st.getBuffer()),
+                 getAll(st.getIndices()), {});
+  }
+  if (auto update = dyn_cast<tile::UpdateOp>(op))
+    return emitUpdate(update);
+
+  bool uniform = llvm::all_of(op->getOperands(), [&](Value v) { return get(v).kind == Lane::Uniform; });
+  if (!uniform && op->getNumOperands() == 2 && op->getResult(0).getType().isInteger(64)) {
+    Lane lane = emitInteger(op);
+    if (lane.value && constantOf(lane.step) == 0)
+      lane = {Lane::Uniform, lane.value, {}};
+    if (lane.value)
+      return bind(op->getResult(0), lane);
+  }
+  // The same op on scalars or on whole vectors: every op allowed in a body is elementwise.
+  OperationState state(ir.getLoc(), op->getName());
+  for (Value v : op->getOperands())
+    state.addOperands(uniform ? get(v).value : full(v));
+  for (Type type : op->getResultTypes())
+    state.addTypes(uniform ? type : Type(VectorType::get({int64_t(width)}, type)));
+  state.attributes.append(op->getAttrDictionary().begin(), op->getAttrDictionary().end());
+  // Contraction to fma is the one liberty taken with float arithmetic; NaN and inf behave as written.
+  if (isa<arith::AddFOp, arith::SubFOp, arith::MulFOp>(op))
+    state.attributes.set("fastmath", arith::FastMathFlagsAttr::get(op->getContext(), arith::FastMathFlags::contract));
+  Operation *made = ir.create(state);
+  for (auto [old, value] : llvm::zip(op->getResults(), made->getResults()))
+    bind(old, Lane{uniform ? Lane::Uniform : Lane::Vector, value, {}});
+}
+
+void Point::emitReady(Block &block, const DenseSet<Value> &written) {
+  for (Operation &op : block) {
+    if (done.count(&op) || isa<tile::StoreOp, tile::UpdateOp, tile::YieldOp>(op))
+      continue;
+    if (auto load = dyn_cast<tile::LoadOp>(op); load && written.count(load.getBuffer()))
+      continue;
+    if (llvm::all_of(op.getOperands(), [&](Value v) { return isa<tile::BufType>(v.getType()) || known(v); }))
+      emit(&op);
+  }
+}
+
+void Point::emitRest(Block &block) {
+  for (Operation &op : block)
+    if (!done.count(&op))
+      emit(&op);
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+Point::Address Point::address(const Buffer &buffer, ArrayRef<Lane> indices) {
+  Value base = ir.i64(0), stride, offsets;
+  for (auto [d, index] : llvm::enumerate(indices)) {
+    Value s = buffer.strides[d];
+    if (assumeUnit && buffer.caller && d + 1 == indices.size())
+      s = ir.i64(1);
+    if (index.kind == Lane::Vector) {
+      Value term = constantOf(s) == 1 ? index.value : ir.create<arith::MulIOp>(index.value, ir.splat(s, width));
+      offsets = offsets ? ir.create<arith::AddIOp>(offsets, term) : term;
+      continue;
+    }
+    base = ir.add(base, ir.mul(index.value, s));
+    if (index.kind == Lane::Linear) {
+      Value term = ir.mul(index.step, s);
+      stride = stride ? ir.add(stride, term) : term;
+    }
+  }
+  if (stride && constantOf(stride) == 0)
+    stride = {};
+  Address a{ir.offset(buffer.elem, buffer.base, base), stride, offsets};
+  if (offsets && stride) {
+    a.offsets = ir.create<arith::AddIOp>(offsets, ir.create<arith::MulIOp>(ir.iota(width), ir.splat(stride, width)));
+    a.stride = {};
+  }
+  return a;
+}
+
+Value Point::pointers(const Address &a, Type memory) {
+  Value offsets = a.offsets
+                      ? a.offsets
+                      : ir.create<arith::MulIOp>(ir.iota(width), ir.splat(a.stride ? a.stride : ir.i64(0), width));
+  auto type = LLVM::LLVMFixedVectorType::get(ir.ptr(), width);
+  return ir.create<LLVM::GEPOp>(type, memory, a.ptr, ArrayRef<LLVM::GEPArg>{offsets});
+}
+
+/// From memory to the compute type.
+static Value widen(Ir &ir, Value v, Type elem) {
+  auto like = [&](Type t) -> Type {
+    if (auto vec = dyn_cast<VectorType>(v.getType()))
+      return VectorType::get(vec.getShape(), t);
+    return t;
+  };
+  if (elem.isBF16() || elem.isF16())
+    return ir.create<arith::ExtFOp>(like(ir.getF32Type()), v);
+  if (elem.isInteger(32))
+    return ir.create<arith::ExtSIOp>(like(ir.getI64Type()), v);
+  if (elem.isInteger(1))
+    return ir.create<arith::CmpIOp>(arith::CmpIPredicate::ne, v,
+                                    ir.create<arith::ConstantOp>(ir.getZeroAttr(v.getType())));
+  return v;
+}
+
+/// From the compute type to memory.
+static Value narrow(Ir &ir, Value v, Type elem) {
+  auto like = [&](Type t) -> Type {
+    if (auto vec = dyn_cast<VectorType>(v.getType()))
+      return VectorType::get(vec.getShape(), t);
+    return t;
+  };
+  if (elem.isBF16() || elem.isF16())
+    return ir.create<arith::TruncFOp>(like(elem), v);
+  if (elem.isInteger(32))
+    return ir.create<arith::TruncIOp>(like(elem), v);
+  if (elem.isInteger(1))
+    return ir.create<arith::ExtUIOp>(like(ir.getI8Type()), v);
+  return v;
+}
+
+Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices) {
+  Address a = address(buffer, indices);
+  Type memory = memoryType(buffer.elem);
+  unsigned align = byteSize(buffer.elem);
+  if (width == 1 || (!a.stride && !a.offsets))
+    return {Lane::Uniform, widen(ir, ir.create<LLVM::LoadOp>(memory, a.ptr, align), buffer.elem), {}};
+  auto type = VectorType::get({int64_t(width)}, memory);
+  Value v;
+  if (!a.offsets && constantOf(a.stride) == 1) {
+    if (mask)
+      v = ir.create<LLVM::MaskedLoadOp>(type, a.ptr, mask,
+                                        ir.create<arith::ConstantOp>(ir.getZeroAttr(type)).getResult(), align);
+    else
+      v = ir.create<LLVM::LoadOp>(type, a.ptr, align);
+  } else {
+    Value on = mask ? mask : ir.splat(ir.create<arith::ConstantIntOp>(1, 1), width);
+    v = ir.create<LLVM::masked_gather>(type, pointers(a, memory), on,
+                                       ir.create<arith::ConstantOp>(ir.getZeroAttr(type)).getResult(), align);
+  }
+  return {Lane::Vector, widen(ir, v, buffer.elem), {}};
+}
+
+void Point::store(Value value, bool uniform, const Buffer &buffer, ArrayRef<Lane> indices, Value condition) {
+  Address a = address(buffer, indices);
+  Type memory = memoryType(buffer.elem);
+  unsigned align = byteSize(buffer.elem);
+  Value stored = narrow(ir, value, buffer.elem);
+  if (width == 1) {
+    if (!condition) {
+      ir.create<LLVM::StoreOp>(stored, a.ptr, align);
+      return;
+    }
+    ir.when(condition, [&] { ir.create<LLVM::StoreOp>(stored, a.ptr, align); });
+    return;
+  }
+  if (uniform)
+    stored = ir.splat(stored, width);
+  Value on = mask && condition ? Value(ir.create<arith::AndIOp>(mask, condition)) : mask ? mask : condition;
+  if (!a.offsets && a.stride && constantOf(a.stride) == 1) {
+    if (on)
+      ir.create<LLVM::MaskedStoreOp>(stored, a.ptr, on, align);
+    else
+      ir.create<LLVM::StoreOp>(stored, a.ptr, align);
+    return;
+  }
+  if (!on)
+    on = ir.splat(ir.create<arith::ConstantIntOp>(1, 1), width);
+  ir.create<LLVM::masked_scatter>(stored, pointers(a, memory), on, align);
+}
+
+void Point::emitUpdate(tile::UpdateOp op) {
+  const Buffer buffer = scope.buffers.lookup(op.getBuffer());
+  SmallVector<Lane> indices = getAll(op.getIndices());
+  Lane old = load(buffer, indices);
+  Value condition;
+  if (op.getCondition()) {
+    Lane c = get(op.getCondition());
+    condition = width == 1 ? c.value : full(c);
+  }
+  Value value = combine(ir, op.getCombiner(), full(old), full(op.getValue()));
+  store(value, false, buffer, indices, condition);
+}

@@ -1,0 +1,206 @@
+//===- From the LLVM dialect to machine code ------------------------------===//
+//
+// A short list of LLVM passes instead of -O3: the code that arrives is already vectorised and hoisted, and a compile
+// must stay far under half a second. No pass may invent a library call (memset, memcpy, sinf): the result is linked to
+// nothing.
+//===----------------------------------------------------------------------===//
+#include "codegen/cpu/Cpu.h"
+#include "codegen/cpu/Passes.h"
+#include "dialect/tile/Tile.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Target/TargetOptions.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/Transforms/InstCombine/InstCombine.h"
+#include "llvm/Transforms/Scalar/DCE.h"
+#include "llvm/Transforms/Scalar/EarlyCSE.h"
+#include "llvm/Transforms/Scalar/LICM.h"
+#include "llvm/Transforms/Scalar/LoopPassManager.h"
+#include "llvm/Transforms/Scalar/LoopRotation.h"
+#include "llvm/Transforms/Scalar/Reassociate.h"
+#include "llvm/Transforms/Scalar/SROA.h"
+#include "llvm/Transforms/Scalar/SimplifyCFG.h"
+#include <mutex>
+
+using namespace mlir;
+using namespace attnc;
+using namespace attnc::cpu;
+
+Target::Target() = default;
+Target::Target(Target &&) = default;
+Target::~Target() = default;
+
+void cpu::registerCpuDialects(DialectRegistry &registry) {
+  registry.insert<tile::TileDialect, arith::ArithDialect, math::MathDialect, scf::SCFDialect, vector::VectorDialect,
+                  cf::ControlFlowDialect, LLVM::LLVMDialect>();
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+}
+
+void cpu::buildCpuPipeline(OpPassManager &pm, unsigned vectorBytes, bool vectorise) {
+  TileToVectorOptions options;
+  options.vectorBytes = vectorBytes;
+  options.vectorise = vectorise;
+  pm.addPass(createTileToVector(options));
+  pm.addPass(createCSEPass());
+  pm.addPass(createCpuExpandMath());
+  pm.addPass(createCpuToLLVM());
+}
+
+static const std::vector<std::string> kV3 = {"avx2", "fma", "f16c", "bmi", "bmi2"};
+static const std::vector<std::string> kV4 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"};
+
+bool cpu::makeTarget(const CpuOptions &options, Target &target, std::string &error) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+  });
+  std::string arch = options.arch;
+  std::string tune;
+  if (arch == "native") {
+    llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+    auto has = [&](const std::vector<std::string> &names) {
+      return llvm::all_of(names, [&](const std::string &f) { return host.lookup(f); });
+    };
+    if (!has(kV3)) {
+      error = "this CPU lacks AVX2 or FMA: at least x86-64-v3 is needed";
+      return false;
+    }
+    arch = has(kV4) ? "x86-64-v4" : "x86-64-v3";
+    tune = llvm::sys::getHostCPUName().str();
+  }
+  if (arch != "x86-64-v3" && arch != "x86-64-v4") {
+    error = "unknown CPU architecture '" + options.arch + "': native, x86-64-v3 and x86-64-v4 are known";
+    return false;
+  }
+  target.arch = arch;
+  target.vectorise = options.vectorise;
+  target.features = kV3;
+  target.vectorBytes = 32;
+  if (arch == "x86-64-v4") {
+    target.features.insert(target.features.end(), kV4.begin(), kV4.end());
+    target.vectorBytes = 64;
+  }
+
+  const std::string triple = "x86_64-unknown-linux-gnu";
+  const llvm::Target *llvmTarget = llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!llvmTarget)
+    return false;
+  llvm::TargetOptions codegen;
+  codegen.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  target.machine.reset(llvmTarget->createTargetMachine(triple, arch, "-prefer-256-bit", codegen, llvm::Reloc::PIC_,
+                                                       llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+  (void)tune;
+  return target.machine != nullptr;
+}
+
+bool cpu::lowerTile(ModuleOp module, const Target &target, std::string &error) {
+  PassManager pm(module.getContext(), ModuleOp::getOperationName());
+  buildCpuPipeline(pm, target.vectorBytes, target.vectorise);
+  if (succeeded(pm.run(module)))
+    return true;
+  error = "code generation for the CPU failed";
+  return false;
+}
+
+/// The list: tidy, then loops in the shape the code generator likes.
+static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager lam;
+  llvm::FunctionAnalysisManager fam;
+  llvm::CGSCCAnalysisManager cgam;
+  llvm::ModuleAnalysisManager mam;
+  llvm::TargetLibraryInfoImpl library(machine.getTargetTriple());
+  library.disableAllFunctions();
+  fam.registerPass([&] { return llvm::TargetLibraryAnalysis(library); });
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(mam);
+  builder.registerCGSCCAnalyses(cgam);
+  builder.registerFunctionAnalyses(fam);
+  builder.registerLoopAnalyses(lam);
+  builder.crossRegisterProxies(lam, fam, cgam, mam);
+
+  llvm::FunctionPassManager passes;
+  passes.addPass(llvm::EarlyCSEPass(/*UseMemorySSA=*/false));
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(llvm::InstCombinePass(llvm::InstCombineOptions().setMaxIterations(1)));
+  llvm::LoopPassManager loops;
+  loops.addPass(llvm::LoopRotatePass());
+  loops.addPass(llvm::LICMPass(llvm::LICMOptions()));
+  passes.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(loops), /*UseMemorySSA=*/true));
+  passes.addPass(llvm::EarlyCSEPass(/*UseMemorySSA=*/true));
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(llvm::DCEPass());
+  for (llvm::Function &f : module)
+    if (!f.isDeclaration())
+      passes.run(f, fam);
+}
+
+std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &context, const Target &target,
+                                          std::string &error) {
+  std::unique_ptr<llvm::Module> result = translateModuleToLLVMIR(module, context, "attnc");
+  if (!result) {
+    error = "no LLVM IR could be made of the module";
+    return nullptr;
+  }
+  result->setTargetTriple(target.machine->getTargetTriple().str());
+  result->setDataLayout(target.machine->createDataLayout());
+  for (llvm::Function &f : *result) {
+    if (f.isDeclaration())
+      continue;
+    f.addFnAttr("prefer-vector-width", "512");
+    f.addFnAttr("min-legal-vector-width", "512");
+    f.addFnAttr("target-cpu", target.machine->getTargetCPU());
+    f.addFnAttr("no-builtins");
+    f.addFnAttr(llvm::Attribute::NoUnwind);
+  }
+  optimise(*result, *target.machine);
+  return result;
+}
+
+static std::string emit(llvm::Module &module, llvm::TargetMachine &machine, llvm::CodeGenFileType kind) {
+  llvm::SmallString<0> bytes;
+  llvm::raw_svector_ostream os(bytes);
+  llvm::legacy::PassManager pm;
+  llvm::TargetLibraryInfoImpl library(machine.getTargetTriple());
+  library.disableAllFunctions();
+  pm.add(new llvm::TargetLibraryInfoWrapperPass(library));
+  // Only fails for a file type the target cannot write.
+  if (machine.addPassesToEmitFile(pm, os, nullptr, kind))
+    return "";
+  pm.run(module);
+  return std::string(bytes);
+}
+
+std::string cpu::emitAssembly(llvm::Module &module, const Target &target) {
+  return emit(module, *target.machine, llvm::CodeGenFileType::AssemblyFile);
+}
+
+std::string cpu::emitObject(llvm::Module &module, const Target &target) {
+  return emit(module, *target.machine, llvm::CodeGenFileType::ObjectFile);
+}
+
+bool cpu::compileTile(ModuleOp module, const CpuOptions &options, KernelBlob &blob, std::string &error) {
+  Target target;
+  if (!makeTarget(options, target, error) || !lowerTile(module, target, error))
+    return false;
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> llvmModule = toLLVM(module, context, target, error);
+  if (!llvmModule || !linkBlob(emitObject(*llvmModule, target), blob, error))
+    return false;
+  blob.arch = options.arch;
+  blob.features = target.features;
+  return true;
+}
