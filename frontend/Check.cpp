@@ -26,7 +26,48 @@ Diagnostic &Checker::error(Msg id, Span at, std::vector<std::string> args) {
       scratch_ = Diagnostic{};
       return scratch_;
     }
-  return diags_.report(id, at, std::move(args));
+  Diagnostic &d = diags_.report(id, at, std::move(args));
+  // A mistake inside a function is often the call's: show that too.
+  for (auto &[call, fn] : calls_)
+    if (at.source == fn->span.source && at.begin >= fn->span.begin && at.end <= fn->span.end) {
+      d.note(call, "in this call");
+      break;
+    }
+  return d;
+}
+
+Diagnostic &Checker::fatal(Msg id, Span at, std::vector<std::string> args) {
+  int quiet = quiet_;
+  quiet_ = 0;
+  Diagnostic &d = error(id, at, std::move(args));
+  quiet_ = quiet;
+  failed_ = true;
+  return d;
+}
+
+/// `sum[j](p where j <= i and on)` with on: [h] is absent, not 0, where on is false: often not what was meant.
+void Checker::warnMixedConditions() {
+  std::function<void(const Node *, std::vector<const Node *> &)> operands = [&](const Node *c, std::vector<const Node *> &out) {
+    if (c->op == Op::Map && c->fn == Fn::And) {
+      operands(c->args[0], out);
+      operands(c->args[1], out);
+    } else
+      out.push_back(c);
+  };
+  for (const Node &n : p_->arena) {
+    if (n.op != Op::Reduce || n.args.size() != 1 || n.groups[0].empty() || n.args[0]->op != Op::Where)
+      continue;
+    std::vector<const Node *> conds;
+    operands(n.args[0]->args[1], conds);
+    AxisSet over;
+    for (AxisId a : n.groups[0])
+      over.insert(a);
+    const Node *with = nullptr, *without = nullptr;
+    for (const Node *c : conds)
+      (c->axes.intersects(over) ? with : without) = c;
+    if (with && without)
+      error(Msg::A403, without->span).withHelp(fmt::format("keep = {}", spanText(n.args[0]->args[1]->span)));
+  }
 }
 
 void Checker::addRequirement(ExtentRef condition, std::string message) {
@@ -289,13 +330,52 @@ bool Checker::resolveAll() {
         error(Msg::A133, t.span, {t.name, "lacks", names});
       }
     }
-    // A default uses extents, params and inputs only, and has the input's axes at most.
-    if (t.argument >= 0) {
-      AxisSet extra = t.body->axes - p_->tensors[i].axes;
-      (void)extra;
-    }
   }
   return diags_.errorCount() == before;
+}
+
+void Checker::checkDefaults() {
+  static const char *const kinds[] = {"bool", "integer", "real"};
+  for (const ast::Decl &d : mixer_.inputs) {
+    if (!d.defaultValue)
+      continue;
+    Node *n = expr(d.defaultValue, top_);
+    auto it = top_->names.find(d.name.text);
+    if (!n || it == top_->names.end())
+      continue;
+    const Tensor &t = p_->tensors[it->second.tensor];
+    Kind declared = !t.dtype || isFloat(*t.dtype) ? Kind::Real : *t.dtype == DType::Bool ? Kind::Bool : Kind::Int;
+    AxisSet own;
+    for (auto &dim : t.dims)
+      for (AxisId a : dim)
+        own.insert(a);
+    AxisSet extra = n->axes - own;
+    std::set<const Node *> seen;
+    std::function<const Tensor *(const Node *)> equation = [&](const Node *x) -> const Tensor * {
+      if (!x || !seen.insert(x).second)
+        return nullptr;
+      if (x->op == Op::Tensor && p_->tensors[x->tensor].argument < 0 && !p_->tensors[x->tensor].name.empty())
+        return &p_->tensors[x->tensor];
+      if (x->op == Op::Tensor && info_[x->tensor].anonymous)
+        return equation(p_->tensors[x->tensor].body);
+      for (const Node *a : x->args)
+        if (const Tensor *e = equation(a))
+          return e;
+      for (const ReadItem &r : x->reads)
+        if (const Tensor *e = equation(r.index))
+          return e;
+      return nullptr;
+    };
+    if (const Tensor *e = equation(n))
+      error(Msg::A225, d.defaultValue->span, {d.name.text, e->name}).note(e->span, "the equation");
+    else if (!extra.empty()) {
+      std::string names;
+      for (AxisId a : extra)
+        names += (names.empty() ? "" : " ") + p_->axes[a].name;
+      error(Msg::A226, d.defaultValue->span, {d.name.text, names});
+    } else if (n->kind > declared)
+      error(Msg::A227, d.defaultValue->span, {d.name.text, kinds[int(n->kind)], kinds[int(declared)]});
+  }
 }
 
 void Checker::checkOutputs() {
@@ -396,6 +476,7 @@ std::unique_ptr<Program> Checker::run() {
   checkDetermined();
   if (!resolveAll())
     return nullptr;
+  checkDefaults();
   checkRequires();
   checkOutputs();
   if (diags_.errorCount() != before)
@@ -407,6 +488,7 @@ std::unique_ptr<Program> Checker::run() {
   if (diags_.errorCount() != before)
     return nullptr;
   markFeatures();
+  warnMixedConditions();
   totalize(*p_);
   checkPresence(*p_, diags_);
   if (diags_.errorCount() != before)

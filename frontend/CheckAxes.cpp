@@ -28,8 +28,7 @@ AxisId Checker::newAxis(const std::string &name, ExtentRef extent, Span span) {
   a.span = span;
   p_->axes.push_back(std::move(a));
   if (p_->axes.size() > 2000 && !failed_) {
-    error(Msg::A118, span);
-    failed_ = true;
+    fatal(Msg::A118, span);
   }
   return static_cast<AxisId>(p_->axes.size() - 1);
 }
@@ -524,6 +523,13 @@ void Checker::checkDetermined() {
   for (size_t i = 0; i < known.size(); ++i) {
     if (known[i])
       continue;
+    // One unknown of a composite is told, not each.
+    for (const Argument &a : p_->signature.inputs)
+      for (const Dim &d : a.dims)
+        if (extentUses(d.length, static_cast<int>(i)))
+          for (size_t j = i + 1; j < known.size(); ++j)
+            if (extentUses(d.length, static_cast<int>(j)))
+              known[j] = true;
     Span at = mixer_.name.span;
     for (auto &[name, spec] : top_->specs)
       if (name == p_->signature.symbols[i].name)

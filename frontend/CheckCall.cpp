@@ -574,13 +574,11 @@ std::vector<Node *> Checker::callFunction(const ast::Expr *e, Scope *s, const as
   else {
     for (Scope *up = s; up; up = up->caller)
       if (up->fn == &fn) {
-        error(Msg::A501, e->nameSpan, {fn.name.text}).note(fn.name.span, "defined here");
-        failed_ = true;
+        fatal(Msg::A501, e->nameSpan, {fn.name.text}).note(fn.name.span, "defined here");
         return {};
       }
     if (s->depth > 200 || scopes_.size() > 20000) {
-      error(Msg::A202, e->span);
-      failed_ = true;
+      fatal(Msg::A202, e->span);
       return {};
     }
     std::vector<const ast::AxisArg *> axisArgs;
@@ -636,6 +634,11 @@ std::vector<Node *> Checker::callFunction(const ast::Expr *e, Scope *s, const as
     resolveAxes(*inner);
     quiet_ = quiet;
   }
+  struct Called {
+    std::vector<std::pair<Span, const ast::Fn *>> &calls;
+    ~Called() { calls.pop_back(); }
+  } called{calls_};
+  calls_.emplace_back(e->span, &fn);
   std::vector<Node *> out;
   for (const ast::Expr *r : fn.results) {
     if (fn.results.size() == 1 && r->kind == ast::ExprKind::Call) {

@@ -288,7 +288,9 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
       }
       Diagnostic &d = error(Msg::A301, first ? first->span : p_->tensors[ring[0]].span, {path});
       d.note(p_->tensors[ring[0]].span, "the equation");
-      d.withHelp(fmt::format("{}[t-1]", label(first ? first->to : ring[0])));
+      int to = first ? first->to : ring[0];
+      if (!p_->tensors[to].axes.empty())
+        d.withHelp(fmt::format("{}[{}-1]", label(to), p_->axes[candidates.empty() ? *p_->tensors[to].axes.begin() : candidates[0]].name));
       return false;
     }
     cycle.loops.push_back({best, bestDir});

@@ -46,8 +46,7 @@ std::vector<Node *> Checker::exprMulti(const ast::Expr *e, Scope *s) {
   if (failed_)
     return {};
   if (p_->arena.size() > 2000000) {
-    error(Msg::A202, e->span);
-    failed_ = true;
+    fatal(Msg::A202, e->span);
     return {};
   }
   std::vector<Node *> out;

@@ -147,10 +147,14 @@ private:
   void collectParams(Scope &s, const std::vector<ast::Stmt> &body, bool overridable);
   void collectTensors();
   bool resolveAll();
+  void checkDefaults();
   void checkOutputs();
   void checkRequires();
   void addRequirement(ExtentRef condition, std::string message);
   Diagnostic &error(Msg id, Span at, std::vector<std::string> args = {});
+  /// An error that ends the check at once, aloud in whichever run it is met.
+  Diagnostic &fatal(Msg id, Span at, std::vector<std::string> args = {});
+  void warnMixedConditions();
   bool quiet() const { return quiet_ > 0; }
 
   const Spec &spec_;
@@ -164,14 +168,12 @@ private:
   std::map<std::pair<const ast::Expr *, Scope *>, std::vector<Node *>> memo_;
   std::map<std::pair<const ast::Expr *, Scope *>, Scope *> instances_;
   std::map<std::pair<const ast::Expr *, Scope *>, int> anonymous_;
-  std::map<const ast::Expr *, bool> reported_; ///< one mistake, one error
-  std::vector<std::pair<const ast::Expr *, Scope *>> requires_;
   std::vector<const ast::Stmt *> requireStmts_;
   std::vector<Scope *> requireScopes_;
   Diagnostic scratch_{};
   int quiet_ = 0;
   bool changed_ = false, failed_ = false;
-  unsigned exprDepth_ = 0;
+  std::vector<std::pair<Span, const ast::Fn *>> calls_; ///< functions being inlined, outermost first
   Node *last_ = nullptr; ///< what `last` means in the index being resolved
 };
 

@@ -760,7 +760,8 @@ void checkPresence(Program &p, Diagnostics &diags) {
         Diagnostic &d = diags.report(id, t.span, {name});
         if (c.span.source)
           d.note(c.span, "absent where this is false or outside its axis");
-        d.withHelp(fmt::format("{} = fill(..., 0)", name));
+        std::string body = t.body ? spanText(t.body->span) : std::string();
+        d.withHelp(fmt::format("{} = fill({}, 0)", name, body.empty() || body.size() > 50 ? "..." : body));
         break;
       }
       // Only with extents of at least 1: that becomes a precondition, for the fewest extents.
