@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Sets the machine up, builds, and runs every test. The last line is the total: "N passed, N failed".
+#   scripts/test.sh [SUITE ...]      only these: format build unit lit sanitize conformance examples docs main
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+attnc=$root/build/bin/attnc
+export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache}
+python=/usr/bin/python3 # the one that python3-numpy belongs to
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 summary=""
+only=("$@")
+
+wanted() {
+  ((${#only[@]} == 0)) && return 0
+  local s
+  for s in "${only[@]}"; do [[ $s == "$1" ]] && return 0; done
+  return 1
+}
+
+# count NAME STATUS LOG: adds up what a suite printed. Understood: "N passed, M failed" (the last such line), ctest's and lit's summaries.
+# A suite that fails without having counted counts as one failure, one that says nothing and succeeds as one pass.
+count() {
+  local p=0 f=0 line
+  if line=$(grep -E '[0-9]+ passed, [0-9]+ failed' "$3" | tail -1) && [[ -n $line ]]; then
+    p=$(grep -oE '[0-9]+ passed' <<<"$line" | tail -1 | grep -oE '[0-9]+')
+    f=$(grep -oE '[0-9]+ failed' <<<"$line" | tail -1 | grep -oE '[0-9]+')
+  elif line=$(grep -E 'tests failed out of [0-9]+' "$3" | tail -1) && [[ -n $line ]]; then
+    f=$(grep -oE '[0-9]+ tests failed' <<<"$line" | grep -oE '[0-9]+')
+    p=$(($(grep -oE 'out of [0-9]+' <<<"$line" | grep -oE '[0-9]+') - f))
+  elif grep -qE '^ *(Passed|Failed|Unsupported|Excluded) *: *[0-9]+' "$3"; then
+    p=$(grep -E '^ *(Passed|Expectedly Failed) *:' "$3" | grep -oE '[0-9]+' | awk '{s += $1} END {print s + 0}')
+    f=$(grep -E '^ *(Failed|Unresolved|Timed Out|Unexpectedly Passed) *:' "$3" | grep -oE '[0-9]+' | awk '{s += $1} END {print s + 0}')
+  elif [[ $2 == 0 ]]; then
+    p=1
+  fi
+  [[ $2 != 0 && $f == 0 ]] && f=1
+  passed=$((passed + p)) failed=$((failed + f))
+  summary+=$(printf '%-28s %6d passed %6d failed %6d s' "$1" "$p" "$f" "$4")$'\n'
+}
+
+# suite NAME COMMAND...: runs it, shows its output, counts it, goes on whatever happened.
+suite() {
+  local name=$1 status=0 start=$SECONDS
+  shift
+  printf '\n=== %s\n' "$name"
+  "$@" >"$work/log" 2>&1 || status=$?
+  tail -n 200 "$work/log"
+  count "$name" "$status" "$work/log" $((SECONDS - start))
+}
+
+skip() { printf '\n=== %s\nskipped: %s\n' "$1" "$2"; summary+=$(printf '%-28s skipped: %s' "$1" "$2")$'\n'; }
+
+check_format() {
+  local p=0 f=0 file
+  while IFS= read -r file; do
+    if clang-format-19 --dry-run -Werror "$file" 2>>"$work/format"; then p=$((p + 1)); else f=$((f + 1)) && echo "not formatted: $file"; fi
+  done < <(git ls-files '*.cpp' '*.h' '*.c')
+  echo "format: $p passed, $f failed"
+  ((f == 0))
+}
+
+lit() { "$python" /usr/lib/llvm-19/build/utils/lit/lit.py -j "$(nproc)" -v --timeout 600 "$@"; }
+
+suite setup scripts/setup.sh build # packages and build; all else needs it
+wanted format && suite format check_format
+if wanted unit; then
+  suite "unit tests" ctest --test-dir build --output-on-failure --timeout 900 -j "$(nproc)"
+fi
+if wanted lit; then
+  if [[ -f build/test/lit.site.cfg.py ]]; then suite "lit tests" lit build/test; else skip "lit tests" "no build/test/lit.site.cfg.py"; fi
+fi
+if wanted examples; then
+  suite "examples, checked" "$python" test/examples/run.py --attnc "$attnc" --command check
+  suite "examples, verified" "$python" test/examples/run.py --attnc "$attnc" --command verify
+fi
+if wanted docs; then
+  suite "programs in the docs" "$python" test/docs/run.py --attnc "$attnc" --run docs/language.md README.md
+  suite "links in the docs" "$python" test/docs/links.py
+fi
+if wanted conformance; then
+  if [[ -d ../shared/conformance ]]; then
+    suite "conformance, reference" "$python" test/conformance.py --attnc "$attnc" --mode eval
+    suite "conformance, compiled" "$python" test/conformance.py --attnc "$attnc" --mode run
+  else
+    skip conformance "there is no ../shared/conformance beside this checkout"
+  fi
+fi
+wanted main && suite "main job" "$python" scripts/main_job.py --attnc "$attnc" --out "$work/out"
+if wanted sanitize; then
+  # The address and undefined-behaviour sanitizers over everything that needs no MLIR: front end, reference, runtime.
+  suite "sanitizer build" scripts/setup.sh build-sanitize -DATTNC_COMPILER=OFF -DATTNC_SANITIZE=ON
+  suite "sanitizer, unit tests" ctest --test-dir build-sanitize --output-on-failure --timeout 900 -j "$(nproc)"
+  suite "sanitizer, examples" "$python" test/examples/run.py --attnc build-sanitize/bin/attnc --command check
+  suite "sanitizer, docs" "$python" test/docs/run.py --attnc build-sanitize/bin/attnc docs/language.md
+fi
+
+printf '\n%s%d passed, %d failed\n' "$summary" "$passed" "$failed"
+((failed == 0))
