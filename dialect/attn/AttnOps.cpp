@@ -60,6 +60,10 @@ LogicalResult MixerOp::verifyRegions() {
       for (StringAttr axis : cast<TensorType>(type).getAxes())
         if (failed(check(op, axis)))
           return failure();
+    if (auto equation = dyn_cast<EquationOp>(op))
+      for (StringAttr axis : equation.getLoopAxes().getAsRange<StringAttr>())
+        if (failed(check(op, axis)))
+          return failure();
     if (auto array = op.getAttrOfType<ArrayAttr>("axes"))
       for (StringAttr axis : array.getAsRange<StringAttr>())
         if (failed(check(op, axis)))
@@ -520,8 +524,6 @@ LogicalResult EquationOp::verify() {
   for (auto [axis, dir] : llvm::zip(getLoopAxes().getAsRange<StringAttr>(), getLoopDirs())) {
     if (dir != 1 && dir != -1)
       return emitOpError() << "direction of loop '" << axis.getValue() << "' is " << dir << ", expected 1 or -1";
-    if (!hasAxis(getResult(), axis))
-      return emitOpError() << "loops over axis '" << axis.getValue() << "', which its value does not have";
   }
   return verifyDistinct(*this, getLoopAxes());
 }

@@ -242,7 +242,7 @@ def EquationOp : AttnValueOp<"equation"> {
   let summary = "a named value";
   let description = [{
     `attn.equation "S" %body cycle 0 loops [n = 1, u = -1] : [b, n, u] f32`. Transparent. Members of one cycle have the same number
-    and loops (outermost first; 1 up from 0, -1 down from the end); inside the cycle they are read at earlier positions of the
+    and loops (outermost first; 1 up from 0, -1 down from the end); one that lacks a loop axis is the same along it. Inside the cycle they are read at earlier positions of the
     loops, or at the same position when defined earlier there. Such a read may lead to a value defined later in the text.
   }];
   let arguments = (ins StrAttr:$label, AttnTensor:$body, OptionalAttr<I64Attr>:$cycle,
