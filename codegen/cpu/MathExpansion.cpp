@@ -204,7 +204,7 @@ Value erf(Formula &m, Value x) {
   return m.select(m.gt(t, m.f(0.927734375)), far, near);
 }
 
-/// sin(x) or, with quadrant 1, cos(x) = sin(x + pi/2). The argument is reduced in f64: right up to 2^50.
+/// sin(x) or, with quadrant 1, cos(x) = sin(x + pi/2). The argument is reduced in f64: right up to 2^45.
 Value sinCos(Formula &m, Value x, int quadrant) {
   Ir &ir = m.ir;
   Value wide = ir.create<arith::ExtFOp>(m.f64(), x);
@@ -401,12 +401,12 @@ Value expand(Ir &ir, Operation *op, Helpers &helpers) {
   auto choose = [&](int index, function_ref<Value(Formula &, Value)> f32) {
     return elem.isF32() ? f32(m, x) : helpers.call(ir, index, x);
   };
-  // The reduction of the argument holds up to 2^50; beyond that, rare as it is, the library's is exact.
+  // The reduction of the argument holds up to 2^45; beyond that, rare as it is, the library's is exact.
   auto trig = [&](int index, int quadrant) -> Value {
     if (!elem.isF32())
       return helpers.call(ir, index, x);
     Value near = sinCos(m, x, quadrant);
-    Value far = ir.create<arith::AndIOp>(m.gt(m.abs(x), m.f(1.1259e15)), m.lt(m.abs(x), m.f(kInf)));
+    Value far = ir.create<arith::AndIOp>(m.gt(m.abs(x), m.f(3.5e13)), m.lt(m.abs(x), m.f(kInf)));
     Value any =
         isa<VectorType>(far.getType()) ? Value(ir.create<vector::ReductionOp>(vector::CombiningKind::OR, far)) : far;
     auto branch = ir.create<scf::IfOp>(TypeRange(x.getType()), any, /*withElseRegion=*/true);

@@ -1,13 +1,231 @@
 //===- Which loop of a nest runs in lanes ---------------------------------===//
 //
-// Every dim that may run in lanes gets a price per element: contiguous accesses are cheap, gathers dear, loads that do
-// not move along it nearly free; accesses in outer loops are paid less often. The cheapest dim wins, par before red
-// when equal.
+// For every dim that may run in lanes, the cycles of the whole nest are estimated: each op runs as often as the loops
+// it has to stand in turn (ops move out as far as their operands allow), the lanes' loop counting in chunks; a
+// contiguous access costs one instruction, a gather one per lane. The cheapest dim wins; scalar code competes too.
+//
+// Extents that are not constant are taken as 256. Loads and stores of a caller's tensor along its last dim are taken as
+// contiguous; emitNest makes a second version for other strides.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Nest.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/SetVector.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace attnc;
 using namespace attnc::cpu;
 
-NestPlan cpu::planNest(const Scope &scope, const Machine &machine, tile::NestOp nest) { return {}; }
+namespace {
+
+/// How a position moves from one lane to the next.
+struct Step {
+  enum Kind { None, Constant, Strided, Irregular } kind = None;
+  int64_t by = 0;
+};
+
+class Planner {
+public:
+  Planner(const Scope &scope, const Machine &machine, tile::NestOp nest) : scope(scope), machine(machine), nest(nest) {
+    numPar = nest.getNumPar();
+    for (auto [lo, hi] : {std::pair(nest.getParLo(), nest.getParHi()), std::pair(nest.getInnerLo(), nest.getInnerHi())})
+      for (auto [l, h] : llvm::zip(lo, hi)) {
+        auto a = constantOf(l), b = constantOf(h);
+        extents.push_back(a && b ? std::max<double>(double(*b - *a), 1) : 256);
+      }
+    for (BlockArgument arg : nest.getBody().getArguments())
+      depends[arg] = 1u << arg.getArgNumber();
+    if (!nest.getFinish().empty())
+      for (BlockArgument arg : nest.getFinish().getArguments())
+        depends[arg] = arg.getArgNumber() < numPar ? 1u << arg.getArgNumber() : (1u << numPar) - 1;
+    for (Region *region : {&nest.getBody(), &nest.getFinish()})
+      for (Operation &op : region->getOps())
+        for (Value v : op.getResults()) {
+          unsigned on = 0;
+          for (Value operand : op.getOperands())
+            on |= depends.lookup(operand);
+          depends[v] = on;
+          wide |= v.getType().isF64();
+          narrow |= v.getType().isF32();
+        }
+  }
+
+  NestPlan best() {
+    NestPlan plan;
+    if (!machine.vectorise || extents.size() > 31)
+      return plan;
+    double least = cost(-1, 1);
+    unsigned lane = wide || !narrow ? 8 : 4;
+    unsigned width = machine.vectorBytes / lane;
+    for (int d = 0; d < int(extents.size()); ++d) {
+      if (d >= int(numPar) && nest.getSequential())
+        break;
+      double c = cost(d, width);
+      if (c < least) {
+        least = c;
+        plan.vectorDim = d;
+        plan.width = width;
+      }
+    }
+    if (plan.vectorDim >= 0)
+      collectUnitBuffers(plan);
+    return plan;
+  }
+
+private:
+  Step step(Value v, unsigned dim) {
+    if (!(depends.lookup(v) >> dim & 1))
+      return {};
+    auto arg = dyn_cast<BlockArgument>(v);
+    if (arg)
+      return {Step::Constant, 1};
+    Operation *op = v.getDefiningOp();
+    if (!isa<arith::AddIOp, arith::SubIOp, arith::MulIOp>(op))
+      return {Step::Irregular, 0};
+    Step a = step(op->getOperand(0), dim), b = step(op->getOperand(1), dim);
+    if (a.kind == Step::Irregular || b.kind == Step::Irregular)
+      return {Step::Irregular, 0};
+    if (isa<arith::MulIOp>(op)) {
+      if (a.kind != Step::None && b.kind != Step::None)
+        return {Step::Irregular, 0};
+      Step moving = a.kind == Step::None ? b : a;
+      auto factor = constantOf(op->getOperand(a.kind == Step::None ? 0 : 1));
+      if (moving.kind == Step::Constant && factor)
+        return {*factor ? Step::Constant : Step::None, moving.by * *factor};
+      return {Step::Strided, 0};
+    }
+    if (a.kind == Step::Strided || b.kind == Step::Strided)
+      return {Step::Strided, 0};
+    int64_t by = isa<arith::AddIOp>(op) ? a.by + b.by : a.by - b.by;
+    return {by ? Step::Constant : Step::None, by};
+  }
+
+  /// Along the lanes' dim: does not move, contiguous, or lane by lane.
+  enum class Access { Still, Unit, Scattered };
+  Access access(Value buffer, ValueRange indices, unsigned dim) {
+    Access all = Access::Still;
+    for (auto [d, index] : llvm::enumerate(indices)) {
+      Step s = step(index, dim);
+      if (s.kind == Step::None)
+        continue;
+      if (s.kind != Step::Constant || s.by != 1 || d + 1 != indices.size())
+        return Access::Scattered;
+      all = Access::Unit;
+    }
+    return all;
+  }
+
+  /// Cycles of one op for `width` lanes.
+  double price(Operation &op, int dim, unsigned width) {
+    bool moves = dim >= 0 && llvm::any_of(op.getOperands(), [&](Value v) { return depends.lookup(v) >> dim & 1; });
+    auto memory = [&](Value buffer, ValueRange indices, double one, double perLane) {
+      if (dim < 0)
+        return one;
+      switch (access(buffer, indices, dim)) {
+      case Access::Still:
+        return one;
+      case Access::Unit:
+        return 1.2 * one;
+      case Access::Scattered:
+        return perLane * width;
+      }
+      return one;
+    };
+    if (auto load = dyn_cast<tile::LoadOp>(op))
+      return memory(load.getBuffer(), load.getIndices(), 0.5, 1.5);
+    if (auto st = dyn_cast<tile::StoreOp>(op))
+      return memory(st.getBuffer(), st.getIndices(), 1, 1.5);
+    if (auto up = dyn_cast<tile::UpdateOp>(op))
+      return memory(up.getBuffer(), up.getIndices(), 2, 3);
+    if (isa<tile::YieldOp>(op))
+      return 0.5 * op.getNumOperands();
+    bool integer = op.getNumResults() && op.getResult(0).getType().isInteger(64);
+    if (moves && isa<arith::DivSIOp, arith::RemSIOp, arith::DivUIOp, arith::RemUIOp>(op))
+      return 12.0 * width;
+    if (isa<math::MathDialect>(op.getDialect()) && !isa<math::AbsFOp, math::FloorOp, math::CeilOp, math::FmaOp>(op))
+      return op.getResult(0).getType().isF64() ? 25.0 * (moves ? width : 1) : 14;
+    if (integer && moves)
+      if (Step s = step(op.getResult(0), dim); s.kind == Step::Constant || s.kind == Step::Strided)
+        return 0.2; // stays scalar
+    return integer && moves ? 1.5 : 0.5;
+  }
+
+  double cost(int dim, unsigned width) {
+    SmallVector<int> order;
+    for (int d = 0; d < int(numPar); ++d)
+      if (d != dim)
+        order.push_back(d);
+    if (dim >= 0 && dim < int(numPar))
+      order.push_back(dim);
+    for (int d = numPar; d < int(extents.size()); ++d)
+      if (d != dim)
+        order.push_back(d);
+    if (dim >= int(numPar))
+      order.push_back(dim);
+
+    auto turns = [&](unsigned on) {
+      double times = 1, all = 1;
+      for (int d : order) {
+        all *= d == dim ? std::ceil(extents[d] / width) : extents[d];
+        if (on >> d & 1)
+          times = all;
+      }
+      return times;
+    };
+    unsigned everything = (1u << extents.size()) - 1, pars = (1u << numPar) - 1;
+    double total = 0;
+    for (Operation &op : nest.getBody().getOps()) {
+      unsigned on = 0;
+      for (Value v : op.getOperands())
+        on |= depends.lookup(v);
+      if (isa<tile::StoreOp, tile::UpdateOp, tile::YieldOp>(op))
+        on = everything;
+      total += turns(on) * price(op, dim, width);
+    }
+    if (nest.isReduction()) {
+      for (Operation &op : nest.getFinish().getOps())
+        total += turns(pars) * price(op, dim < int(numPar) ? dim : -1, width);
+      if (dim >= int(numPar))
+        total += turns(pars) * 12 * nest.getCombiners().size();
+    }
+    // The loops themselves.
+    return total + turns(everything) * 0.5;
+  }
+
+  void collectUnitBuffers(NestPlan &plan) {
+    llvm::SmallSetVector<Value, 4> buffers;
+    unsigned dim = plan.vectorDim;
+    auto visit = [&](Value buffer, ValueRange indices) {
+      auto it = scope.buffers.find(buffer);
+      if (it != scope.buffers.end() && it->second.caller && access(buffer, indices, dim) == Access::Unit)
+        buffers.insert(buffer);
+    };
+    for (Region *region : {&nest.getBody(), &nest.getFinish()}) {
+      if (region == &nest.getFinish() && dim >= numPar)
+        break;
+      for (Operation &op : region->getOps()) {
+        if (auto load = dyn_cast<tile::LoadOp>(op))
+          visit(load.getBuffer(), load.getIndices());
+        else if (auto st = dyn_cast<tile::StoreOp>(op))
+          visit(st.getBuffer(), st.getIndices());
+        else if (auto up = dyn_cast<tile::UpdateOp>(op))
+          visit(up.getBuffer(), up.getIndices());
+      }
+    }
+    plan.unitBuffers.append(buffers.begin(), buffers.end());
+  }
+
+  const Scope &scope;
+  const Machine &machine;
+  tile::NestOp nest;
+  unsigned numPar;
+  SmallVector<double> extents;
+  DenseMap<Value, unsigned> depends; ///< dims a value depends on, as bits
+  bool wide = false, narrow = false;
+};
+
+} // namespace
+
+NestPlan cpu::planNest(const Scope &scope, const Machine &machine, tile::NestOp nest) {
+  return Planner(scope, machine, nest).best();
+}

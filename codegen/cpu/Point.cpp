@@ -20,8 +20,13 @@ std::optional<int64_t> cpu::constantOf(Value v) {
   return std::nullopt;
 }
 
-/// What one element of a storage type is in memory: bool takes a byte.
-static Type memoryType(Type elem) { return elem.isInteger(1) ? IntegerType::get(elem.getContext(), 8) : elem; }
+/// What one element of a storage type is in memory: bool takes a byte. Halves move as integers: for vectors of them
+/// LLVM has masked accesses, for vectors of bf16 it falls back to conversions through a library.
+static Type memoryType(Type elem) {
+  if (elem.isInteger(1))
+    return IntegerType::get(elem.getContext(), 8);
+  return elem.isBF16() || elem.isF16() ? IntegerType::get(elem.getContext(), 16) : elem;
+}
 
 static unsigned byteSize(Type elem) { return memoryType(elem).getIntOrFloatBitWidth() / 8; }
 
@@ -41,7 +46,7 @@ Value Ir::iota(unsigned width) {
 Value Ir::splat(Value scalar, unsigned width) {
   if (width == 1)
     return scalar;
-  return create<vector::BroadcastOp>(VectorType::get({int64_t(width)}, scalar.getType()), scalar);
+  return create<vector::SplatOp>(VectorType::get({int64_t(width)}, scalar.getType()), scalar);
 }
 
 Value Ir::lanesBelow(Value count, unsigned width) {
@@ -283,7 +288,7 @@ static Value widen(Ir &ir, Value v, Type elem) {
     return t;
   };
   if (elem.isBF16() || elem.isF16())
-    return ir.create<arith::ExtFOp>(like(ir.getF32Type()), v);
+    return ir.create<arith::ExtFOp>(like(ir.getF32Type()), Value(ir.create<arith::BitcastOp>(like(elem), v)));
   if (elem.isInteger(32))
     return ir.create<arith::ExtSIOp>(like(ir.getI64Type()), v);
   if (elem.isInteger(1))
@@ -300,7 +305,7 @@ static Value narrow(Ir &ir, Value v, Type elem) {
     return t;
   };
   if (elem.isBF16() || elem.isF16())
-    return ir.create<arith::TruncFOp>(like(elem), v);
+    return ir.create<arith::BitcastOp>(like(ir.getIntegerType(16)), Value(ir.create<arith::TruncFOp>(like(elem), v)));
   if (elem.isInteger(32))
     return ir.create<arith::TruncIOp>(like(elem), v);
   if (elem.isInteger(1))

@@ -40,6 +40,8 @@ struct Mode {
   bool vectorise;
 };
 
+void PrintTo(const Mode &mode, std::ostream *os) { *os << mode.name; }
+
 class CpuCodegen : public testing::TestWithParam<Mode> {
 protected:
   /// Compiles; `header` and `body` are wrapped in the usual text.
