@@ -89,6 +89,8 @@ struct ENode {
   bool reversed = false;
   DType dtype = DType::F32;
   std::vector<AxisId> kept;
+  std::vector<AxisId> fixed; ///< Grad: see fixedAxes()
+  enum { Unknown, Searching, Known } fixedState = Unknown;
   int cycle = -1; ///< Grad: of the equation it stands in
   std::unique_ptr<Memo> memo;
   std::vector<int64_t> lastAt;
@@ -190,8 +192,10 @@ private:
   TapeValue tapedGrad(ENode &e, Session &s);
   TapeValue tapedLeaf(ENode &e, Session &s);
   TapeValue adjointAt(const Session &s, const std::vector<TapeValue> &adjoints) const;
-  void differentiate(ENode &e, Session &s, std::vector<AxisId> &fixed, std::vector<TapeValue> &adjoints);
-  std::vector<AxisId> fixedAxes(ENode &e, const std::vector<char> &depends);
+  std::vector<TapeValue> differentiate(ENode &e, Session &s);
+  const std::vector<AxisId> &fixedAxes(ENode &e);
+  void searchFixed(ENode &e);
+  bool isConstantShift(const ENode &e, int cycle) const;
   uint64_t memoKey(const ENode &e, bool row = false) const;
   int64_t flatOf(const std::vector<AxisId> &axes) const;
 

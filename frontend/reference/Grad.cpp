@@ -83,8 +83,7 @@ TapeValue Evaluator::tapedNode(ENode &e, Session &s) {
     return taped(*e.args[eval(*e.args[0]).absent ? 1 : 0], &s);
   case Op::Read: {
     ENode &arg = *e.args[0];
-    bool shifts = std::any_of(e.reads.begin(), e.reads.end(), [](const EItem &i) { return i.start != 0 && !i.last; });
-    if (s.cycle >= 0 && shifts && arg.op == Op::Tensor && tensors_[arg.tensor].src->cycle == s.cycle)
+    if (isConstantShift(e, s.cycle))
       return taped(e, s.parent); // a constant here
     ReadTarget target = resolveRead(e);
     TapeValue v;
@@ -296,16 +295,35 @@ TapeValue Evaluator::tapedCum(ENode &e, Session &s) {
 
 //===- Differentiation ----------------------------------------------------===//
 
+/// A read through a shift of the recurrence that the gradient stands in.
+bool Evaluator::isConstantShift(const ENode &e, int cycle) const {
+  bool shifts = std::any_of(e.reads.begin(), e.reads.end(), [](const EItem &i) { return i.start != 0 && !i.last; });
+  return cycle >= 0 && shifts && e.args[0]->op == Op::Tensor && tensors_[e.args[0]->tensor].src->cycle == cycle;
+}
+
 /// Axes at whose current position L and W stay.
-std::vector<AxisId> Evaluator::fixedAxes(ENode &e, const std::vector<char> &depends) {
-  std::vector<AxisId> fixed = e.kept;
+const std::vector<AxisId> &Evaluator::fixedAxes(ENode &e) {
+  if (e.fixedState == ENode::Unknown) {
+    e.fixedState = ENode::Searching; // a gradient met again on the way to itself settles for what it has
+    e.fixed = e.kept;
+    // Inside a recurrence L reads W at the same position of the scan.
+    if (e.cycle >= 0)
+      for (const ScanAxis &s : program_.cycles[e.cycle].loops)
+        if (program_.tensors[e.tensor].axes.contains(s.axis) &&
+            std::find(e.fixed.begin(), e.fixed.end(), s.axis) == e.fixed.end())
+          e.fixed.push_back(s.axis);
+    searchFixed(e);
+    e.fixedState = ENode::Known;
+  }
+  return e.fixed;
+}
+
+/// Adds the axes that L and W share and that everything between them leaves alone.
+void Evaluator::searchFixed(ENode &e) {
   auto has = [](const std::vector<AxisId> &v, AxisId a) { return std::find(v.begin(), v.end(), a) != v.end(); };
+  const std::vector<char> &depends = dependsOn(e.tensor);
+  std::vector<AxisId> &fixed = e.fixed;
   const AxisSet &of = program_.tensors[e.tensor].axes, &result = e.args[0]->src->axes;
-  // Inside a recurrence L reads W at the same position of the scan.
-  if (e.cycle >= 0)
-    for (const ScanAxis &s : program_.cycles[e.cycle].loops)
-      if (of.contains(s.axis) && !has(fixed, s.axis))
-        fixed.push_back(s.axis);
   std::vector<AxisId> apart;
   for (AxisId a : of)
     if (result.contains(a) && !has(fixed, a))
@@ -326,6 +344,8 @@ std::vector<AxisId> Evaluator::fixedAxes(ENode &e, const std::vector<char> &depe
       }
       continue;
     }
+    if (n->op == Op::Read && isConstantShift(*n, e.cycle))
+      continue;
     for (const Group &g : n->groups)
       for (AxisId a : g.leaves)
         drop(a);
@@ -333,7 +353,7 @@ std::vector<AxisId> Evaluator::fixedAxes(ENode &e, const std::vector<char> &depe
       for (AxisId a : r.leaves)
         drop(a);
     if (n->op == Op::Grad) {
-      std::vector<AxisId> inner = fixedAxes(*n, dependsOn(n->tensor));
+      const std::vector<AxisId> inner = fixedAxes(*n);
       for (AxisId a : std::vector<AxisId>(apart))
         if (!has(inner, a))
           drop(a);
@@ -345,13 +365,12 @@ std::vector<AxisId> Evaluator::fixedAxes(ENode &e, const std::vector<char> &depe
     todo.insert(todo.end(), n->args.begin(), n->args.end());
   }
   fixed.insert(fixed.end(), apart.begin(), apart.end());
-  return fixed;
 }
 
 /// Records L along the axes that are not fixed and goes back. Absent elements of L take no part.
-void Evaluator::differentiate(ENode &e, Session &s, std::vector<AxisId> &fixed, std::vector<TapeValue> &adjoints) {
+std::vector<TapeValue> Evaluator::differentiate(ENode &e, Session &s) {
   ENode &loss = *e.args[0];
-  fixed = fixedAxes(e, *s.depends);
+  const std::vector<AxisId> &fixed = fixedAxes(e);
   std::vector<AxisId> along;
   for (AxisId a : loss.src->axes)
     if (std::find(fixed.begin(), fixed.end(), a) == fixed.end())
@@ -365,7 +384,7 @@ void Evaluator::differentiate(ENode &e, Session &s, std::vector<AxisId> &fixed, 
     if (t.id >= 0)
       results.push_back(t.id);
   });
-  adjoints = s.tape->backward(results, s.start, s.depth, s.parent != nullptr);
+  return s.tape->backward(results, s.start, s.depth, s.parent != nullptr);
 }
 
 /// The derivative with respect to W's element at the current position; 0 when L never read it.
@@ -392,10 +411,8 @@ Value Evaluator::evalGrad(ENode &e) {
   s.depends = &dependsOn(e.tensor);
   s.tape = &tape;
   s.cycle = e.cycle;
-  std::vector<AxisId> fixed;
-  std::vector<TapeValue> adjoints;
-  differentiate(e, s, fixed, adjoints);
-  forEach(without(e, fixed), [&] { putInMemo(e, Value::real(adjointAt(s, adjoints).v)); });
+  std::vector<TapeValue> adjoints = differentiate(e, s);
+  forEach(without(e, fixedAxes(e)), [&] { putInMemo(e, Value::real(adjointAt(s, adjoints).v)); });
   Value v = e.memo->values[offset(*e.memo)];
   --v.absent;
   return v;
@@ -411,10 +428,8 @@ TapeValue Evaluator::tapedGrad(ENode &e, Session &s) {
   inner.tape = s.tape;
   inner.depth = s.depth + 1;
   inner.cycle = e.cycle;
-  std::vector<AxisId> fixed;
-  std::vector<TapeValue> adjoints;
-  differentiate(e, inner, fixed, adjoints);
-  forEach(without(e, fixed), [&] { s.memo[memoKey(e)] = adjointAt(inner, adjoints); });
+  std::vector<TapeValue> adjoints = differentiate(e, inner);
+  forEach(without(e, fixedAxes(e)), [&] { s.memo[memoKey(e)] = adjointAt(inner, adjoints); });
   return s.memo[memoKey(e)];
 }
 

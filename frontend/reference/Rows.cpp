@@ -110,22 +110,21 @@ void Evaluator::cumRow(ENode &e) {
 
 void Evaluator::orderRow(ENode &e, std::vector<int64_t> &order, std::vector<Value> &values) {
   ENode &arg = *e.args[0];
-  bool real = arg.kind == Kind::Real, descending = e.op == Op::TopK;
+  // rank counts places in topk's order, but knows NaN: after all numbers.
+  bool real = arg.kind == Kind::Real, descending = e.op == Op::TopK || e.op == Op::Rank;
   forEach(e.groups[0].leaves, [&] {
     Value v = eval(arg);
-    if (!v.absent && !(descending && real && std::isnan(v.r)))
+    if (!v.absent && !(e.op == Op::TopK && real && std::isnan(v.r)))
       order.push_back(static_cast<int64_t>(values.size()));
     values.push_back(v);
   });
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    Value x = values[a], y = values[b];
-    if (descending)
-      std::swap(x, y);
+    const Value &x = values[a], &y = values[b];
     if (!real)
-      return x.i < y.i;
+      return descending ? x.i > y.i : x.i < y.i;
     if (std::isnan(x.r) || std::isnan(y.r))
       return !std::isnan(x.r) && std::isnan(y.r);
-    return x.r < y.r;
+    return descending ? x.r > y.r : x.r < y.r;
   });
 }
 
