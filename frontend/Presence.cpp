@@ -2,6 +2,7 @@
 #include "frontend/Prove.h"
 #include <algorithm>
 #include <fmt/format.h>
+#include <set>
 #include <unordered_map>
 
 namespace attnc {
@@ -713,6 +714,7 @@ void checkPresence(Program &p, Diagnostics &diags) {
   for (const Symbol &s : p.signature.symbols)
     names.push_back(s.name);
   std::vector<Requirement> declared = p.signature.requirements;
+  std::set<const Tensor *> told; // an output that is a state too is told once
   auto check = [&](const Tensor &t, const AxisSet &domain, Msg id, const std::string &name, const std::vector<AxisSet> &stored) {
     for (const Cause &c : t.causes) {
       if (c.ragged >= 0 && domain.containsAll(c.axes)) {
@@ -758,6 +760,7 @@ void checkPresence(Program &p, Diagnostics &diags) {
         continue;
       if (!proven(std::vector<bool>(symbols, true))) {
         Diagnostic &d = diags.report(id, t.span, {name});
+        told.insert(&t);
         if (c.span.source)
           d.note(c.span, "absent where this is false or outside its axis");
         std::string body = t.body ? spanText(t.body->span) : std::string();
@@ -805,7 +808,7 @@ void checkPresence(Program &p, Diagnostics &diags) {
     check(p.tensors[o.tensor], domain, Msg::A401, o.name, stored);
   }
   for (size_t t = 0; t < p.tensors.size(); ++t)
-    if (isState[t])
+    if (isState[t] && !told.count(&p.tensors[t]))
       check(p.tensors[t], p.tensors[t].axes, Msg::A402, p.tensors[t].name.empty() ? spanText(p.tensors[t].span) : p.tensors[t].name, {});
 }
 
