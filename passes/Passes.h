@@ -1,5 +1,6 @@
 //===- All passes ---------------------------------------------------------===//
 #pragma once
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 
 namespace attnc {

@@ -19,4 +19,10 @@ def Simplify : Pass<"attn-simplify", "::attnc::attn::MixerOp"> {
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 
+def AttnToTile : Pass<"attn-to-tile", "::mlir::ModuleOp"> {
+  let summary = "choose what is stored, group equations into kernels, write loops and nests";
+  let description = [{ Takes primitive attn ops; every mixer becomes a tile.program. }];
+  let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 #endif

@@ -1,0 +1,306 @@
+//===- Kernels: which stages run together, over which grid ----------------===//
+//
+// A kernel may be cut along the axes that all its stages have and along which its stages read each other at the same
+// position only: then nothing is recomputed, and what no other kernel reads needs memory for one block at a time.
+// Stages start in kernels of their own (a recurrence as a whole) and are merged
+//   * when what passes between them is larger than the rest by a sequence (scores between queries and keys, a state at
+//   every
+//     step): then axes may be lost from the grid;
+//   * when no dynamic axis is lost from either grid.
+// A merge never makes kernels wait for each other in a circle.
+//===----------------------------------------------------------------------===//
+#include "passes/attn/AttnToTilePlan.h"
+
+using namespace mlir;
+
+namespace attnc::totile {
+
+std::vector<std::vector<int>> components(ArrayRef<int> nodes, llvm::function_ref<SmallVector<int>(int)> reads) {
+  // Tarjan, without recursion: deep graphs are common after differentiation.
+  std::map<int, int> index, low;
+  std::map<int, bool> onStack;
+  std::vector<int> stack;
+  std::vector<std::vector<int>> result;
+  int next = 0;
+  struct Frame {
+    int node;
+    SmallVector<int> edges;
+    size_t at = 0;
+  };
+  for (int root : nodes) {
+    if (index.count(root))
+      continue;
+    std::vector<Frame> frames;
+    auto enter = [&](int n) {
+      index[n] = low[n] = next++;
+      stack.push_back(n);
+      onStack[n] = true;
+      frames.push_back({n, reads(n)});
+    };
+    enter(root);
+    while (!frames.empty()) {
+      Frame &f = frames.back();
+      if (f.at < f.edges.size()) {
+        int m = f.edges[f.at++];
+        if (!index.count(m))
+          enter(m);
+        else if (onStack[m])
+          low[f.node] = std::min(low[f.node], index[m]);
+        continue;
+      }
+      int n = f.node;
+      if (low[n] == index[n]) {
+        std::vector<int> component;
+        while (true) {
+          int m = stack.back();
+          stack.pop_back();
+          onStack[m] = false;
+          component.push_back(m);
+          if (m == n)
+            break;
+        }
+        llvm::sort(component);
+        result.push_back(std::move(component));
+      }
+      frames.pop_back();
+      if (!frames.empty())
+        low[frames.back().node] = std::min(low[frames.back().node], low[n]);
+    }
+  }
+  return result;
+}
+
+SmallVector<Loop> Plan::loopsOf(ArrayRef<int> list) const {
+  SmallVector<Loop> loops;
+  for (int s : list)
+    if (auto eq = stages[s].value.getDefiningOp<attn::EquationOp>(); eq && eq.getCycle()) {
+      for (auto [a, dir] : llvm::zip_equal(graph.list(eq.getLoopAxes()), eq.getLoopDirs()))
+        loops.push_back({a, int(dir)});
+      break;
+    }
+  return loops;
+}
+
+/// Axes along which `list` may be cut; loops of recurrences in it are not among them.
+AxisSet Plan::parallelOf(ArrayRef<int> list) const {
+  AxisSet set = stages[list[0]].parallel();
+  for (int s : list)
+    set = set & stages[s].parallel();
+  for (int s : list) {
+    if (auto eq = stages[s].value.getDefiningOp<attn::EquationOp>(); eq && eq.getCycle())
+      for (int a : graph.list(eq.getLoopAxes()))
+        set.erase(a);
+    for (const Access &access : stages[s].accesses)
+      if (llvm::is_contained(list, access.stage))
+        for (auto &[a, sym] : access.at)
+          if (sym != a)
+            set.erase(a);
+  }
+  return set;
+}
+
+static AxisSet dynamic(const Graph &graph, const AxisSet &set) {
+  AxisSet result;
+  for (int a : set)
+    if (graph.axes[a].dynamic())
+      result.insert(a);
+  return result;
+}
+
+bool Plan::worthMerging(const Stage &from, const Stage &to, const Kernel &producer, const Kernel &consumer,
+                        const Kernel &merged) const {
+  AxisSet a1 = dynamic(graph, producer.parallel), a2 = dynamic(graph, consumer.parallel),
+          a = dynamic(graph, merged.parallel);
+  SmallVector<Loop> made = loopsOf(producer.stages), used = loopsOf(consumer.stages);
+  double volume = graph.volume(from.axes);
+
+  // A state at every step, read at the step itself.
+  if (!made.empty()) {
+    bool here = llvm::any_of(made, [&](Loop l) { return from.axes.contains(l.axis) && graph.axes[l.axis].dynamic(); });
+    AxisSet batch;
+    for (int x : a2)
+      if (!graph.axes[x].sequence)
+        batch.insert(x);
+    return here && volume >= 8 * graph.volume(to.axes) && a.containsAll(batch & a1);
+  }
+  // Elementwise operands of a recurrence, worth a vector per step.
+  if (!used.empty()) {
+    bool steps = from.kind == StageKind::Map;
+    for (const Access &access : to.accesses)
+      if (access.stage == from.id)
+        steps &= llvm::all_of(used, [&](Loop l) { return identicalAt(access, l.axis); });
+    double inside = 1;
+    for (int x : from.axes)
+      if (graph.axes[x].constant)
+        inside *= graph.axes[x].size;
+    double lost = graph.volume(consumer.parallel - merged.parallel);
+    return steps && a == a2 && inside >= 16 && lost <= 256 && from.readers.size() == 1;
+  }
+  // Larger than either side by a sequence.
+  int sequences = 0;
+  for (int x : from.axes)
+    sequences += graph.axes[x].sequence;
+  if (sequences >= 2 && !a.empty())
+    return true;
+  return !a.empty() && a == a1 && a == a2;
+}
+
+LogicalResult Plan::group() {
+  SmallVector<int> all;
+  for (Stage &s : stages)
+    all.push_back(s.id);
+  auto reads = [&](int s) {
+    SmallVector<int> list;
+    for (Access &access : stages[s].accesses)
+      if (!llvm::is_contained(list, access.stage))
+        list.push_back(access.stage);
+    return list;
+  };
+  std::vector<Kernel> groups;
+  std::vector<int> of(stages.size());
+  for (auto &component : components(all, reads)) {
+    for (int s : component)
+      of[s] = groups.size();
+    Kernel k;
+    k.stages = component;
+    k.parallel = parallelOf(component);
+    groups.push_back(std::move(k));
+  }
+
+  /// Whether something outside lies on a way from group p to group c.
+  auto detour = [&](int p, int c) {
+    llvm::SmallDenseSet<int> seen;
+    SmallVector<int> todo{c};
+    while (!todo.empty()) {
+      int g = todo.pop_back_val();
+      for (int s : groups[g].stages)
+        for (Access &access : stages[s].accesses) {
+          int from = of[access.stage];
+          if (from == g || (g == c && from == p))
+            continue;
+          if (from == p)
+            return true;
+          if (seen.insert(from).second)
+            todo.push_back(from);
+        }
+    }
+    return false;
+  };
+
+  // What passes between stages, the largest first; again until nothing changes, as a merge can clear the way for
+  // others.
+  SmallVector<std::pair<int, int>> edges;
+  for (Stage &s : stages)
+    for (int r : s.readers)
+      edges.push_back({s.id, r});
+  llvm::stable_sort(
+      edges, [&](auto &x, auto &y) { return graph.volume(stages[x.first].axes) > graph.volume(stages[y.first].axes); });
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (auto &[from, to] : edges) {
+      int p = of[from], c = of[to];
+      if (p == c || detour(p, c))
+        continue;
+      Kernel merged;
+      merged.stages = groups[p].stages;
+      merged.stages.insert(merged.stages.end(), groups[c].stages.begin(), groups[c].stages.end());
+      llvm::sort(merged.stages);
+      merged.parallel = parallelOf(merged.stages);
+      if (!worthMerging(stages[from], stages[to], groups[p], groups[c], merged))
+        continue;
+      for (int s : groups[c].stages)
+        of[s] = p;
+      groups[c].stages.clear();
+      groups[p] = std::move(merged);
+      changed = true;
+    }
+  }
+
+  SmallVector<int> kept;
+  for (size_t g = 0; g < groups.size(); ++g)
+    if (!groups[g].stages.empty())
+      kept.push_back(g);
+  kernelOf.assign(stages.size(), -1);
+  for (auto &component : components(kept, [&](int g) {
+         SmallVector<int> list;
+         for (int s : groups[g].stages)
+           for (int t : reads(s))
+             if (of[t] != g)
+               list.push_back(of[t]);
+         return list;
+       })) {
+    assert(component.size() == 1 && "kernels wait for each other");
+    for (int s : groups[component[0]].stages)
+      kernelOf[s] = kernels.size();
+    kernels.push_back(std::move(groups[component[0]]));
+  }
+  for (Kernel &k : kernels)
+    chooseGrid(k);
+  return success();
+}
+
+/// Blocks large enough for a register-blocked contraction inside, and small enough for the cache and the threads.
+static constexpr int64_t kRows = 64, kColumns = 256, kState = 4096;
+
+void Plan::chooseGrid(Kernel &kernel) {
+  SmallVector<Loop> loops = loopsOf(kernel.stages);
+  // Positions of a short last chunk do not exist: its leaves stay together inside a block.
+  AxisSet inner;
+  for (int s : kernel.stages)
+    for (attn::OutputOp out : stages[s].outputs)
+      for (auto [dim, length] :
+           llvm::zip_equal(out.getDims().getAsRange<ArrayAttr>(), out.getLengths().getAsRange<StringAttr>()))
+        if (!length.getValue().empty())
+          for (int a : ArrayRef(graph.list(dim)).drop_front())
+            inner.insert(a);
+  AxisSet axes = kernel.parallel - inner;
+
+  int row = -1;
+  double rows = 1, inside = 1;
+  for (int a : axes) {
+    if (graph.axes[a].constant && graph.axes[a].size < 32)
+      rows *= graph.axes[a].size;
+    if (loops.empty() && graph.axes[a].sequence && (row < 0 || graph.axes[a].size >= graph.axes[row].size))
+      row = a;
+  }
+  AxisSet domain;
+  for (int s : kernel.stages)
+    domain = domain | stages[s].domain();
+  for (int a : domain - axes)
+    inside *= graph.axes[a].size;
+  for (int a : axes)
+    if (graph.axes[a].constant)
+      inside *= graph.axes[a].size;
+
+  // Weights that a batch shares are read once for several of its samples.
+  bool shares = false;
+  int batch = -1;
+  for (int a : axes)
+    if (graph.axes[a].dynamic() && !graph.axes[a].sequence)
+      batch = a;
+  if (batch >= 0)
+    for (int s : kernel.stages)
+      if (stages[s].kind == StageKind::Reduce && !loops.empty())
+        for (InputAccess &in : stages[s].inputs)
+          shares |= !graph.axesOf(in.input.getResult()).contains(batch) &&
+                    graph.volume(graph.axesOf(in.input.getResult())) >= 1024;
+
+  SmallVector<GridDim> first, last;
+  for (int a : axes) {
+    const AxisInfo &info = graph.axes[a];
+    if (a == row) {
+      last.push_back({a, std::max<int64_t>(1, kRows / int64_t(rows))});
+    } else if (info.dynamic()) {
+      bool column = loops.empty() && info.sequence;
+      bool samples = loops.empty() ? row < 0 && a == batch && inside < 16 : shares && a == batch;
+      first.push_back({a, column ? kColumns : samples ? (loops.empty() ? kRows : 16) : 1});
+    } else if (loops.empty() ? info.size > 2 * kColumns : inside > kState && info.size > kRows) {
+      last.push_back({a, loops.empty() ? kColumns : kRows});
+      inside = inside / info.size * kRows;
+    }
+  }
+  kernel.grid.append(first);
+  kernel.grid.append(last);
+}
+
+} // namespace attnc::totile

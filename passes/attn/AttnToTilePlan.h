@@ -1,0 +1,189 @@
+//===- What is stored, and which kernels compute it -----------------------===//
+//
+// A *stage* computes one value and stores it: a reduction, a selection, a state of a recurrence, an output, or an
+// elementwise value that would otherwise be computed again and again. Everything between stages is recomputed inline.
+// A *kernel* is a group of stages over a common grid; its stages and loops form a *schedule*.
+//===----------------------------------------------------------------------===//
+#pragma once
+#include "passes/attn/AttnToTileGraph.h"
+#include <memory>
+
+namespace attnc::totile {
+
+enum class StageKind { Map, Reduce, ArgReduce, Sort, Rank, Scatter };
+
+/// A stage reads the value of another one; `at` gives the position of each of its axes (sorted).
+struct Access {
+  int stage;
+  SymEnv at;
+};
+
+/// A stage reads an input.
+struct InputAccess {
+  attn::InputOp input;
+  SymEnv at;
+};
+
+/// A reduction in which a condition `position along axes == key` singles out the elements of every position: each
+/// element is sent to its place instead of being looked for from there.
+struct ScatterInfo {
+  llvm::SmallVector<int> axes;         ///< one axis of the result, or a composite, last fastest
+  Value key;                           ///< flat position, i64, without these axes
+  llvm::SmallVector<Value> positions;  ///< of each axis, made from key
+  llvm::SmallVector<Value> conditions; ///< further conditions
+  Value value;                         ///< what is sent; null: true
+};
+
+struct Stage {
+  int id = -1;
+  StageKind kind = StageKind::Map;
+  Value value; ///< what is stored
+  Value core;  ///< the reduction or selection in it; `value` is computed from its result. Null for Map
+  std::string name, why;
+  AxisSet axes;                 ///< of the stored value
+  llvm::SmallVector<int> inner; ///< reduced axes in order; for Sort and Rank those of a row
+  llvm::SmallVector<int> made;  ///< Sort: the new axes
+  std::optional<ScatterInfo> scatter;
+  llvm::SmallVector<attn::OutputOp> outputs;
+  bool readable = false; ///< others may read it (a pure output stage is not)
+
+  std::vector<Access> accesses;
+  std::vector<InputAccess> inputs;
+  llvm::SmallVector<int> readers; ///< stages, each once
+  double cost = 1;                ///< operations per point
+
+  /// Axes over which the stage may be cut into independent pieces.
+  AxisSet parallel() const {
+    AxisSet set = axes;
+    for (int a : made)
+      set.erase(a);
+    if (kind == StageKind::Rank)
+      for (int a : inner)
+        set.erase(a);
+    if (scatter)
+      for (int a : scatter->axes)
+        set.erase(a);
+    return set;
+  }
+  /// All axes that its nests run over.
+  AxisSet domain() const {
+    AxisSet set = axes;
+    for (int a : inner)
+      set.insert(a);
+    return set;
+  }
+};
+
+/// Stages in order and loops around stages.
+struct Node {
+  int stage = -1; ///< or a loop:
+  int axis = -1, dir = 1;
+  std::vector<std::unique_ptr<Node>> body;
+  bool isLoop() const { return stage < 0; }
+};
+
+/// One grid dim: blocks of `block` positions along the axis; 1: a single position.
+struct GridDim {
+  int axis;
+  int64_t block;
+};
+
+struct Kernel {
+  std::vector<int> stages;
+  AxisSet parallel; ///< every stage may be cut along these
+  llvm::SmallVector<GridDim> grid;
+  std::vector<std::unique_ptr<Node>> schedule;
+
+  Kernel() = default;
+  Kernel(Kernel &&) = default;
+  Kernel &operator=(Kernel &&) = default;
+};
+
+/// How one list of axes is kept in a buffer.
+struct BufferDim {
+  llvm::SmallVector<int> axes; ///< several: flat, last fastest
+  enum Kind { Whole, Block, Ring } kind = Whole;
+  int64_t size = 0; ///< Block: positions per block; Ring: slots
+};
+
+struct Buffer {
+  bool shared = false; ///< program level: other kernels read it
+  llvm::SmallVector<BufferDim> dims;
+};
+
+struct Loop {
+  int axis, dir;
+};
+
+class Plan {
+public:
+  explicit Plan(Graph &graph) : graph(graph) {}
+  mlir::LogicalResult build();
+
+  Graph &graph;
+  std::vector<Stage> stages;
+  std::vector<Kernel> kernels; ///< in an order in which they may run
+  std::vector<Buffer> buffers; ///< per stage; no dims and not readable: none
+  std::vector<int> kernelOf;   ///< per stage
+
+  /// The stage that stores `v`, or -1. `v` is resolved.
+  int stageOf(Value v) const {
+    auto at = stageOf_.find(v);
+    return at == stageOf_.end() ? -1 : at->second;
+  }
+  /// Loops of the recurrence among `stages`, outermost first.
+  llvm::SmallVector<Loop> loopsOf(llvm::ArrayRef<int> stages) const;
+
+private:
+  // AttnToTileStore.cpp: what is stored.
+  using Visitor = llvm::function_ref<bool(Value, const SymEnv &)>;
+  mlir::LogicalResult chooseStages();
+  int addStage(Value v, llvm::StringRef why);
+  /// Visits the expressions that the stage evaluates inline, each once per environment; the visitor says whether to
+  /// look inside. False when there are too many.
+  bool walk(const Stage &stage, Visitor visit) const;
+  bool storeShared();
+  bool storeRecomputed();
+  void findAccesses();
+  void fuseEpilogues();
+  // AttnToTileGroup.cpp: kernels and their grids.
+  mlir::LogicalResult group();
+  AxisSet parallelOf(llvm::ArrayRef<int> stages) const;
+  bool worthMerging(const Stage &from, const Stage &to, const Kernel &producer, const Kernel &consumer,
+                    const Kernel &merged) const;
+  void chooseGrid(Kernel &kernel);
+  // AttnToTileSchedule.cpp: loops and buffers.
+  using Nodes = std::vector<std::unique_ptr<Node>>;
+  mlir::LogicalResult schedule(llvm::ArrayRef<int> stages, llvm::ArrayRef<Loop> open, Nodes &into);
+  bool carried(const Access &access, llvm::ArrayRef<Loop> open, bool allOpen) const;
+  void chooseBuffers();
+  void choosePrivate(Stage &stage, const Kernel &kernel);
+  llvm::SmallVector<int> storageOrder(const Stage &stage, const Kernel *kernel) const;
+
+  llvm::DenseMap<Value, int> stageOf_;
+};
+
+/// How many positions before the reader's own an access lies along a loop; null when it is not known to be earlier.
+struct Distance {
+  int64_t least;
+  std::optional<int64_t> most;
+};
+std::optional<Distance> distanceBefore(Graph &graph, const Access &access, Loop loop);
+
+/// Components of a directed graph in topological order (sources of `edges`, i.e. what is read, first). `edges[n]`: what
+/// n reads.
+std::vector<std::vector<int>> components(llvm::ArrayRef<int> nodes,
+                                         llvm::function_ref<llvm::SmallVector<int>(int)> reads);
+
+/// Whether the access is at the reader's own position along `axis`.
+inline bool identicalAt(const Access &access, int axis) {
+  for (auto &[a, s] : access.at)
+    if (a == axis)
+      return s == axis;
+  return false;
+}
+
+/// Rewrites `reduce` as a scatter where it is one; see AttnToTileScatter.cpp.
+std::optional<ScatterInfo> matchScatter(Graph &graph, attn::ReduceOp reduce);
+
+} // namespace attnc::totile

@@ -1,0 +1,352 @@
+//===- Loops of recurrences, and the memory of every stage ----------------===//
+//
+// Inside a kernel the stages are ordered by what they read. Stages that read each other in a circle are put into the
+// next loop of their recurrence; inside it, what reaches an earlier position no longer counts, and the rest is ordered
+// again (this is loop distribution as Allen and Kennedy do it). A stage that meets the loop at its own position only
+// joins it, so that a read-out follows its state step by step and the state is not kept for all positions.
+//
+// What only its own kernel reads gets memory for one block. Along a loop that all its readers share it gets as many
+// slots as the farthest reader looks back, plus one.
+//===----------------------------------------------------------------------===//
+#include "passes/attn/AttnToTilePlan.h"
+
+using namespace mlir;
+
+namespace attnc::totile {
+
+std::optional<Distance> distanceBefore(Graph &graph, const Access &access, Loop loop) {
+  std::optional<Linear> l = graph.linear(lookup(access.at, loop.axis));
+  if (!l || l->axes[loop.axis] != 1)
+    return std::nullopt;
+  l->axes.erase(loop.axis);
+  int64_t high = l->constant * loop.dir, low = high;
+  bool bounded = true;
+  for (auto &[a, factor] : l->axes) {
+    int64_t f = factor * loop.dir;
+    auto extent = graph.axes[a].constant;
+    if (f > 0 && !extent)
+      return std::nullopt;
+    int64_t far = extent ? f * std::max<int64_t>(*extent - 1, 0) : 0;
+    bounded &= extent.has_value();
+    (f > 0 ? high : low) += far;
+  }
+  for (auto &[e, factor] : l->extents) {
+    if (factor * loop.dir > 0)
+      return std::nullopt;
+    bounded = false;
+  }
+  if (high >= 0)
+    return std::nullopt;
+  Distance d{-high, std::nullopt};
+  if (bounded)
+    d.most = -low;
+  return d;
+}
+
+/// Whether an access inside a recurrence is served by an earlier round of the open loops. What bounds alone do not
+/// prove was proven by the checker, for all loops of the recurrence together: it holds once all are open.
+bool Plan::carried(const Access &access, ArrayRef<Loop> open, bool allOpen) const {
+  bool elsewhere = false;
+  for (Loop loop : open) {
+    if (!stages[access.stage].axes.contains(loop.axis) || identicalAt(access, loop.axis))
+      continue;
+    if (distanceBefore(graph, access, loop))
+      return true;
+    elsewhere = true;
+  }
+  return elsewhere && allOpen;
+}
+
+LogicalResult Plan::schedule(ArrayRef<int> list, ArrayRef<Loop> open, Nodes &into) {
+  auto remaining = [&](ArrayRef<int> members) {
+    SmallVector<Loop> loops;
+    for (Loop l : loopsOf(members))
+      if (llvm::none_of(open, [&](Loop o) { return o.axis == l.axis; }))
+        loops.push_back(l);
+    return loops;
+  };
+  auto reads = [&](int s) {
+    SmallVector<int> result;
+    for (Access &access : stages[s].accesses) {
+      if (!llvm::is_contained(list, access.stage) || llvm::is_contained(result, access.stage))
+        continue;
+      SmallVector<int> both{s, access.stage};
+      bool allOpen = !open.empty() && remaining(both).empty();
+      if (!carried(access, open, allOpen))
+        result.push_back(access.stage);
+    }
+    return result;
+  };
+  std::vector<std::vector<int>> parts = components(list, reads);
+  std::map<int, int> partOf; // stage -> part
+  auto number = [&] {
+    for (size_t p = 0; p < parts.size(); ++p)
+      for (int s : parts[p])
+        partOf[s] = p;
+  };
+  number();
+  auto cyclic = [&](ArrayRef<int> part) { return part.size() > 1 || llvm::is_contained(reads(part[0]), part[0]); };
+  /// Whether a way leads from part `from` to part `to` through another one.
+  auto detour = [&](int from, int to) {
+    llvm::SmallDenseSet<int> seen;
+    SmallVector<int> todo{to};
+    while (!todo.empty()) {
+      int p = todo.pop_back_val();
+      for (int s : parts[p])
+        for (int t : reads(s)) {
+          int q = partOf[t];
+          if (q == p || (p == to && q == from))
+            continue;
+          if (q == from)
+            return true;
+          if (seen.insert(q).second)
+            todo.push_back(q);
+        }
+    }
+    return false;
+  };
+
+  std::map<int, Loop> loopOf; // first stage of a part -> its loop
+  SmallVector<bool> isLoop(parts.size(), false);
+  SmallVector<Loop> loop(parts.size(), Loop{-1, 1});
+  for (size_t p = 0; p < parts.size(); ++p) {
+    if (!cyclic(parts[p]))
+      continue;
+    SmallVector<Loop> loops = remaining(parts[p]);
+    if (loops.empty())
+      return stages[parts[p][0]].value.getDefiningOp()->emitError("recurrence has no loop that orders it");
+    isLoop[p] = true;
+    loop[p] = loops[0];
+  }
+  /// Whether parts p (a loop) and q may share the loop.
+  auto fits = [&](int p, int q) {
+    Loop l = loop[p];
+    if (isLoop[q] ? loop[q].axis != l.axis || loop[q].dir != l.dir : !stages[parts[q][0]].parallel().contains(l.axis))
+      return false;
+    for (auto [x, y] : {std::pair(p, q), std::pair(q, p)})
+      for (int s : parts[x])
+        for (Access &access : stages[s].accesses)
+          if (llvm::is_contained(parts[y], access.stage) && stages[access.stage].axes.contains(l.axis) &&
+              !identicalAt(access, l.axis) && !distanceBefore(graph, access, l))
+            return false;
+    for (int s : parts[q])
+      if (!stages[s].axes.contains(l.axis))
+        return false;
+    return !detour(p, q) && !detour(q, p);
+  };
+  auto linked = [&](int p, int q) {
+    for (auto [x, y] : {std::pair(p, q), std::pair(q, p)})
+      for (int s : parts[x])
+        for (Access &access : stages[s].accesses)
+          if (llvm::is_contained(parts[y], access.stage))
+            return true;
+    return false;
+  };
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t p = 0; p < parts.size(); ++p)
+      for (size_t q = 0; isLoop[p] && q < parts.size(); ++q) {
+        if (p == q || parts[q].empty() || parts[p].empty() || !(linked(p, q) || isLoop[q]) || !fits(p, q))
+          continue;
+        parts[p].insert(parts[p].end(), parts[q].begin(), parts[q].end());
+        llvm::sort(parts[p]);
+        parts[q].clear();
+        isLoop[q] = false;
+        number();
+        changed = true;
+      }
+  }
+
+  SmallVector<int> kept;
+  for (size_t p = 0; p < parts.size(); ++p)
+    if (!parts[p].empty())
+      kept.push_back(p);
+  for (auto &component : components(kept, [&](int p) {
+         SmallVector<int> result;
+         for (int s : parts[p])
+           for (int t : reads(s))
+             if (partOf[t] != p)
+               result.push_back(partOf[t]);
+         return result;
+       })) {
+    int p = component[0];
+    auto node = std::make_unique<Node>();
+    if (!isLoop[p]) {
+      node->stage = parts[p][0];
+    } else {
+      node->axis = loop[p].axis;
+      node->dir = loop[p].dir;
+      SmallVector<Loop> inside(open);
+      inside.push_back(loop[p]);
+      if (failed(schedule(parts[p], inside, node->body)))
+        return failure();
+    }
+    into.push_back(std::move(node));
+  }
+  return success();
+}
+
+//===--- buffers ----------------------------------------------------------===//
+
+/// Axes of a stage in the order in which it is stored: what runs in parallel outside first; last the one that most
+/// nests can run along with unit stride.
+SmallVector<int> Plan::storageOrder(const Stage &stage, const Kernel *kernel) const {
+  auto group = [&](int a) { return !graph.axes[a].dynamic() ? 2 : graph.axes[a].sequence ? 1 : 0; };
+  auto unitStride = [&](const Stage &s, int a) {
+    int count = 0;
+    for (InputAccess in : s.inputs) {
+      ArrayAttr dims = in.input.getDims();
+      if (dims.empty())
+        continue;
+      SmallVector<int> last = graph.list(cast<ArrayAttr>(*std::prev(dims.end())));
+      count += !last.empty() && lookup(in.at, last.back()) == a;
+    }
+    return count;
+  };
+  auto score = [&](int a) {
+    double s = std::log2(graph.axes[a].size) / 8 + 2 * unitStride(stage, a);
+    // What no reader reduces can be the lanes of all of them.
+    bool reduced = llvm::any_of(stage.readers, [&](int r) { return llvm::is_contained(stages[r].inner, a); });
+    if (graph.axes[a].constant && graph.axes[a].size >= 8 && !reduced)
+      s += 100;
+    for (int r : stage.readers)
+      s += 2 * unitStride(stages[r], a);
+    return s;
+  };
+  SmallVector<int> order(stage.axes.begin(), stage.axes.end());
+  llvm::stable_sort(order, [&](int x, int y) {
+    if (group(x) != group(y))
+      return group(x) < group(y);
+    return score(x) < score(y);
+  });
+  // A long dynamic axis runs better innermost than a short constant one.
+  if (!order.empty() && graph.axes[order.back()].size < 8)
+    for (size_t i = order.size(); i-- > 0;)
+      if (graph.axes[order[i]].sequence && !(kernel && kernel->parallel.contains(order[i]))) {
+        int a = order[i];
+        order.erase(order.begin() + i);
+        order.push_back(a);
+        break;
+      }
+  return order;
+}
+
+/// Loops around a stage, outermost first.
+static bool pathTo(const std::vector<std::unique_ptr<Node>> &nodes, int stage, SmallVectorImpl<const Node *> &path) {
+  for (auto &n : nodes) {
+    if (n->stage == stage && !n->isLoop())
+      return true;
+    if (n->isLoop()) {
+      path.push_back(n.get());
+      if (pathTo(n->body, stage, path))
+        return true;
+      path.pop_back();
+    }
+  }
+  return false;
+}
+
+void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
+  Buffer &buffer = buffers[stage.id];
+  SmallVector<const Node *> own;
+  pathTo(kernel.schedule, stage.id, own);
+  llvm::SmallDenseMap<int, BufferDim> dims;
+  AxisSet dropped;
+  for (int a : stage.axes)
+    dims[a] = BufferDim{{a}, BufferDim::Whole, 0};
+  for (GridDim g : kernel.grid) {
+    if (!stage.axes.contains(g.axis))
+      continue;
+    if (g.block == 1)
+      dropped.insert(g.axis);
+    else
+      dims[g.axis] = BufferDim{{g.axis}, BufferDim::Block, g.block};
+  }
+  for (const Node *loop : own) {
+    Loop l{loop->axis, loop->dir};
+    if (!stage.axes.contains(l.axis))
+      continue;
+    std::optional<int64_t> slots = 1;
+    for (int r : stage.readers) {
+      SmallVector<const Node *> path;
+      pathTo(kernel.schedule, r, path);
+      bool inside = llvm::is_contained(path, loop);
+      for (const Access &access : stages[r].accesses) {
+        if (access.stage != stage.id || !slots)
+          continue;
+        if (inside && identicalAt(access, l.axis))
+          continue;
+        auto d = inside ? distanceBefore(graph, access, l) : std::nullopt;
+        if (d && d->most) {
+          slots = std::max(*slots, *d->most + 1);
+          continue;
+        }
+        // After the loop only its last position is left.
+        ExtentRef at = inside ? nullptr : graph.asExtent(lookup(access.at, l.axis));
+        ExtentRef last =
+            l.dir > 0 ? extentMake(attnc::ExtentOp::Sub, {graph.axes[l.axis].extent, extentConst(1)}) : extentConst(0);
+        if (!at || !extentEqual(at, last))
+          slots = std::nullopt;
+      }
+    }
+    if (!slots)
+      continue;
+    if (*slots == 1)
+      dropped.insert(l.axis);
+    else if (!graph.axes[l.axis].constant || *slots < *graph.axes[l.axis].constant)
+      dims[l.axis] = BufferDim{{l.axis}, BufferDim::Ring, *slots};
+  }
+
+  AxisSet flat;
+  SmallVector<int> row = stage.kind == StageKind::Sort   ? stage.made
+                         : stage.kind == StageKind::Rank ? stage.inner
+                                                         : SmallVector<int>();
+  for (int a : row)
+    flat.insert(a);
+  for (int a : storageOrder(stage, &kernel))
+    if (!dropped.contains(a) && !flat.contains(a))
+      buffer.dims.push_back(dims[a]);
+  if (!row.empty())
+    buffer.dims.push_back(BufferDim{row, BufferDim::Whole, 0});
+}
+
+void Plan::chooseBuffers() {
+  buffers.resize(stages.size());
+  for (Stage &s : stages) {
+    if (!s.readable || (s.readers.empty() &&
+                        (s.kind == StageKind::Map || s.kind == StageKind::Reduce || s.kind == StageKind::ArgReduce)))
+      continue;
+    Kernel &kernel = kernels[kernelOf[s.id]];
+    Buffer &buffer = buffers[s.id];
+    buffer.shared = llvm::any_of(s.readers, [&](int r) { return kernelOf[r] != kernelOf[s.id]; });
+    if (!buffer.shared) {
+      choosePrivate(s, kernel);
+      continue;
+    }
+    SmallVector<int> row = s.kind == StageKind::Sort   ? s.made
+                           : s.kind == StageKind::Rank ? s.inner
+                                                       : SmallVector<int>();
+    if (row.empty() && !s.outputs.empty()) {
+      for (ArrayAttr dim : s.outputs[0].getDims().getAsRange<ArrayAttr>())
+        buffer.dims.push_back(BufferDim{graph.list(dim), BufferDim::Whole, 0});
+      continue;
+    }
+    for (int a : storageOrder(s, nullptr))
+      if (!llvm::is_contained(row, a))
+        buffer.dims.push_back(BufferDim{{a}, BufferDim::Whole, 0});
+    if (!row.empty())
+      buffer.dims.push_back(BufferDim{row, BufferDim::Whole, 0});
+  }
+}
+
+LogicalResult Plan::build() {
+  if (failed(chooseStages()) || failed(group()))
+    return failure();
+  for (Kernel &k : kernels)
+    if (failed(schedule(k.stages, {}, k.schedule)))
+      return failure();
+  chooseBuffers();
+  return success();
+}
+
+} // namespace attnc::totile

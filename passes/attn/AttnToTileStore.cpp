@@ -1,0 +1,372 @@
+//===- What is stored -----------------------------------------------------===//
+//
+// Reductions, selections, states of recurrences and outputs are stored because they must be. An elementwise value is
+// stored when recomputing it costs more than memory:
+//   * it is expensive and several stages evaluate it (the exponentials of a softmax: their sum and their weighted sum);
+//   * it is expensive and one stage evaluates it in a larger domain (a rotary table or a rotated key, read by every
+//   query;
+//     exp(gate[a]) under a state [a, c]), or through reads that meet the same element many times.
+// The outermost such expression is chosen, so that what is cheap between it and its reader is still inline.
+//===----------------------------------------------------------------------===//
+#include "passes/attn/AttnToTilePlan.h"
+#include "llvm/ADT/SetVector.h"
+#include <set>
+
+using namespace mlir;
+
+namespace attnc::totile {
+
+/// Guess of the operations that one point of `op` takes.
+static double costOf(Operation *op) {
+  auto map = dyn_cast<attn::MapOp>(op);
+  if (!map)
+    return 1;
+  bool f64 = attn::typeOf(map.getResult()).getElem().isF64();
+  double cost = 1;
+  switch (map.getFn()) {
+  case attn::MapFn::Exp:
+  case attn::MapFn::Exp2:
+  case attn::MapFn::Log:
+    cost = 12;
+    break;
+  case attn::MapFn::Expm1:
+  case attn::MapFn::Log1p:
+  case attn::MapFn::Tanh:
+  case attn::MapFn::Erf:
+    cost = 20;
+    break;
+  case attn::MapFn::Sin:
+  case attn::MapFn::Cos:
+  case attn::MapFn::Pow:
+    cost = 30;
+    break;
+  case attn::MapFn::Div:
+  case attn::MapFn::Sqrt:
+  case attn::MapFn::Rsqrt:
+  case attn::MapFn::IDiv:
+  case attn::MapFn::Mod:
+    cost = 4;
+    break;
+  default:
+    break;
+  }
+  return f64 ? 2 * cost : cost;
+}
+static constexpr double kExpensive = 10;
+
+static bool mustStore(Operation *op) {
+  if (auto eq = dyn_cast<attn::EquationOp>(op))
+    return eq.getCycle().has_value();
+  return isa<attn::ReduceOp, attn::ArgReduceOp, attn::TopKOp, attn::ArgSortOp, attn::RankOp>(op);
+}
+
+/// A readable name: that of an equation that is this value, or of the operation.
+static std::string nameOf(Value v) {
+  SmallVector<Value> todo{v};
+  while (!todo.empty()) {
+    Value at = todo.pop_back_val();
+    if (auto eq = at.getDefiningOp<attn::EquationOp>())
+      return eq.getLabel().str();
+    for (Operation *user : at.getUsers())
+      if (auto eq = dyn_cast<attn::EquationOp>(user); eq && !eq.getCycle())
+        todo.push_back(eq.getResult());
+  }
+  if (auto map = v.getDefiningOp<attn::MapOp>())
+    return attn::stringifyMapFn(map.getFn()).str();
+  if (auto reduce = v.getDefiningOp<attn::ReduceOp>())
+    return attn::stringifyReduction(reduce.getRed()).str();
+  return v.getDefiningOp()->getName().stripDialect().str();
+}
+
+int Plan::addStage(Value v, StringRef why) {
+  if (int known = stageOf(v); known >= 0)
+    return known;
+  Stage s;
+  s.id = stages.size();
+  s.value = v;
+  s.name = nameOf(v);
+  s.why = why.str();
+  s.axes = graph.axesOf(v);
+  s.readable = true;
+  Operation *op = v.getDefiningOp();
+  auto core = [&](StageKind kind, ArrayAttr inner) {
+    s.kind = kind;
+    s.core = v;
+    s.inner = graph.list(inner);
+  };
+  if (auto reduce = dyn_cast<attn::ReduceOp>(op)) {
+    core(StageKind::Reduce, reduce.getAxes());
+    if ((s.scatter = matchScatter(graph, reduce)))
+      s.kind = StageKind::Scatter;
+  } else if (auto arg = dyn_cast<attn::ArgReduceOp>(op)) {
+    core(StageKind::ArgReduce, arg.getAxes());
+  } else if (auto top = dyn_cast<attn::TopKOp>(op)) {
+    core(StageKind::Sort, top.getAxes());
+    s.made = graph.list(top.getNewAxes());
+  } else if (auto sort = dyn_cast<attn::ArgSortOp>(op)) {
+    core(StageKind::Sort, sort.getAxes());
+    s.made = graph.list(sort.getNewAxes());
+  } else if (auto rank = dyn_cast<attn::RankOp>(op)) {
+    core(StageKind::Rank, rank.getAxes());
+  }
+  stageOf_[v] = s.id;
+  stages.push_back(std::move(s));
+  return stages.back().id;
+}
+
+LogicalResult Plan::chooseStages() {
+  // What outputs reach, in a steady order.
+  llvm::SetVector<Operation *> reached;
+  SmallVector<Operation *> todo;
+  for (auto out : graph.mixer.getBody()->getOps<attn::OutputOp>())
+    todo.push_back(out);
+  while (!todo.empty()) {
+    Operation *op = todo.pop_back_val();
+    if (!reached.insert(op))
+      continue;
+    for (Value operand : llvm::reverse(op->getOperands()))
+      todo.push_back(operand.getDefiningOp());
+  }
+  for (Operation &op : *graph.mixer.getBody()) {
+    if (!reached.contains(&op))
+      continue;
+    if (isa<attn::SoftmaxOp, attn::CumOp, attn::GradOp>(op))
+      return op.emitError("must be decomposed before it is lowered");
+    if (mustStore(&op))
+      addStage(op.getResult(0), isa<attn::EquationOp>(op) ? "a state" : "its result is read as a whole");
+  }
+  for (auto out : graph.mixer.getBody()->getOps<attn::OutputOp>()) {
+    Value v = resolve(out.getValue());
+    AxisSet axes;
+    for (ArrayAttr dim : out.getDims().getAsRange<ArrayAttr>())
+      for (int a : graph.list(dim))
+        axes.insert(a);
+    int id = stageOf(v);
+    if (id < 0)
+      for (Stage &s : stages)
+        if (!s.readable && s.value == v && s.axes == axes)
+          id = s.id;
+    if (id < 0 || stages[id].axes != axes) {
+      Stage s;
+      s.id = id = stages.size();
+      s.value = v;
+      s.name = out.getArg().str();
+      s.axes = axes;
+      stages.push_back(std::move(s));
+    }
+    stages[id].outputs.push_back(out);
+  }
+  while (storeShared() || storeRecomputed())
+    ;
+  findAccesses();
+  fuseEpilogues();
+  return success();
+}
+
+bool Plan::walk(const Stage &stage, Visitor visit) const {
+  std::set<std::pair<void *, std::vector<std::pair<int, int>>>> seen;
+  SmallVector<std::pair<Value, SymEnv>> todo;
+  auto push = [&](Value v, const SymEnv &env) {
+    v = resolve(v);
+    todo.push_back({v, graph.restrict(env, v)});
+  };
+  auto look = [&](Value v, const SymEnv &env) {
+    Operation *op = v.getDefiningOp();
+    if (auto read = dyn_cast<attn::ReadOp>(op)) {
+      push(read.getSource(), graph.through(read, env));
+      for (Value index : read.getIndices())
+        push(index, env);
+    } else {
+      for (Value operand : op->getOperands())
+        push(operand, env);
+    }
+  };
+
+  SymEnv own = graph.identity(stage.axes);
+  if (stage.core) {
+    SymEnv env = graph.identity(stage.domain() - [&] {
+      AxisSet made;
+      for (int a : stage.made)
+        made.insert(a);
+      return made;
+    }());
+    if (stage.scatter) {
+      // Axes that are sent to have the position that the key gives.
+      AxisSet free = stage.domain();
+      for (int a : stage.scatter->axes)
+        free.erase(a);
+      SymEnv at = graph.identity(free);
+      env = at;
+      for (auto [a, p] : llvm::zip_equal(stage.scatter->axes, stage.scatter->positions))
+        env.push_back({a, graph.position(p, at)});
+      llvm::sort(env);
+      push(stage.scatter->key, at);
+      for (Value c : stage.scatter->conditions)
+        push(c, env);
+      if (stage.scatter->value)
+        push(stage.scatter->value, env);
+    } else {
+      for (Value operand : stage.core.getDefiningOp()->getOperands())
+        push(operand, env);
+    }
+  }
+  if (stage.core != stage.value) {
+    if (stage.readable)
+      look(stage.value, own);
+    else
+      push(stage.value, own);
+  }
+  for (size_t count = 0; !todo.empty(); ++count) {
+    auto [v, env] = todo.pop_back_val();
+    if (v == stage.core || !seen.insert({v.getAsOpaquePointer(), {env.begin(), env.end()}}).second)
+      continue;
+    if (count > 20000)
+      return false;
+    if (visit(v, env) && stageOf(v) < 0)
+      look(v, env);
+  }
+  return true;
+}
+
+/// Whether evaluating v inline takes at least `limit` operations.
+static bool costs(Value v, double limit, llvm::function_ref<bool(Value)> stored) {
+  llvm::SmallDenseSet<Value> seen;
+  SmallVector<Value> todo{v};
+  double cost = 0;
+  while (!todo.empty() && cost < limit) {
+    Value at = resolve(todo.pop_back_val());
+    if (!seen.insert(at).second)
+      continue;
+    Operation *op = at.getDefiningOp();
+    cost += costOf(op);
+    if (at == v || !stored(at))
+      for (Value operand : op->getOperands())
+        todo.push_back(operand);
+  }
+  return cost >= limit;
+}
+
+static bool isLeaf(Value v) {
+  return isa<attn::ConstOp, attn::IndexOp, attn::ExtentOp, attn::InputOp>(v.getDefiningOp());
+}
+
+/// Stores the outermost expensive values that several stages, or one in many environments, evaluate. Returns whether it
+/// did.
+bool Plan::storeShared() {
+  llvm::DenseMap<Value, double> points;
+  llvm::DenseMap<Value, unsigned> times;
+  auto stored = [&](Value v) { return stageOf(v) >= 0; };
+  for (Stage &s : stages)
+    walk(s, [&](Value v, const SymEnv &env) {
+      AxisSet depends;
+      for (auto &[a, sym] : env)
+        depends = depends | graph.dependsOn(sym);
+      points[v] += graph.volume(depends);
+      ++times[v];
+      return true;
+    });
+  llvm::SetVector<Value> found;
+  for (Stage &s : stages)
+    walk(s, [&](Value v, const SymEnv &env) {
+      if (isLeaf(v) || stored(v) || graph.axesOf(v).empty() || found.contains(v))
+        return !found.contains(v);
+      bool often = times[v] > 1 && points[v] > 1.9 * graph.volume(graph.axesOf(v)) && costs(v, kExpensive, stored);
+      // Reads in reads multiply; past a point even cheap values are better stored.
+      if (often || (times[v] > 32 && costs(v, 3, stored)))
+        found.insert(v);
+      return !found.contains(v);
+    });
+  // One is enough when it holds the others: look again after it is stored.
+  for (Value v : found)
+    addStage(v, "expensive and evaluated by several stages");
+  return !found.empty();
+}
+
+/// Stores the outermost expensive values that a stage evaluates for more points than they have. Returns whether it did.
+bool Plan::storeRecomputed() {
+  auto stored = [&](Value v) { return stageOf(v) >= 0; };
+  llvm::SetVector<Value> found;
+  for (Stage &s : stages) {
+    double domain = graph.volume(s.domain());
+    walk(s, [&](Value v, const SymEnv &env) {
+      if (isLeaf(v) || stored(v) || found.contains(v))
+        return !found.contains(v);
+      AxisSet axes = graph.axesOf(v), depends;
+      if (axes.empty())
+        return true;
+      for (auto &[a, sym] : env)
+        depends = depends | graph.dependsOn(sym);
+      double points = graph.volume(depends), own = graph.volume(axes);
+      bool larger = domain >= 8 * points && own <= points;
+      bool again = points >= 4 * own;
+      if ((larger || again) && costs(v, kExpensive, stored))
+        found.insert(v);
+      return !found.contains(v);
+    });
+  }
+  for (Value v : found)
+    addStage(v, "expensive and read in a larger domain");
+  return !found.empty();
+}
+
+void Plan::findAccesses() {
+  for (Stage &s : stages) {
+    s.accesses.clear();
+    s.inputs.clear();
+    s.readers.clear();
+    s.cost = 0;
+    walk(s, [&](Value v, const SymEnv &env) {
+      s.cost += costOf(v.getDefiningOp());
+      if (int t = stageOf(v); t >= 0)
+        s.accesses.push_back({t, env});
+      if (auto input = v.getDefiningOp<attn::InputOp>())
+        s.inputs.push_back({input, env});
+      return true;
+    });
+  }
+  for (Stage &s : stages)
+    for (Access &a : s.accesses)
+      if (!llvm::is_contained(stages[a.stage].readers, s.id))
+        stages[a.stage].readers.push_back(s.id);
+}
+
+/// An elementwise stage that alone reads a reduction, at its own position, is computed where the reduction ends.
+void Plan::fuseEpilogues() {
+  SmallVector<bool> dead(stages.size(), false);
+  for (Stage &v : stages) {
+    if (v.kind != StageKind::Map)
+      continue;
+    int best = -1;
+    for (Access &access : v.accesses) {
+      Stage &r = stages[access.stage];
+      bool fits = (r.kind == StageKind::Reduce || r.kind == StageKind::ArgReduce) && r.value == r.core &&
+                  r.outputs.empty() && r.readers.size() == 1 && r.axes == v.axes && !dead[r.id];
+      for (Access &other : v.accesses)
+        if (other.stage == r.id)
+          fits &= llvm::all_of(r.axes, [&](int a) { return identicalAt(other, a); });
+      if (fits && (best < 0 || graph.volume(r.domain()) > graph.volume(stages[best].domain())))
+        best = r.id;
+    }
+    if (best < 0)
+      continue;
+    Stage &r = stages[best];
+    dead[best] = true;
+    stageOf_.erase(r.value);
+    v.kind = r.kind;
+    v.core = r.core;
+    v.inner = r.inner;
+  }
+  std::vector<Stage> kept;
+  for (Stage &s : stages)
+    if (!dead[s.id])
+      kept.push_back(std::move(s));
+  stages = std::move(kept);
+  for (size_t i = 0; i < stages.size(); ++i) {
+    stages[i].id = i;
+    if (stages[i].readable)
+      stageOf_[stages[i].value] = i;
+  }
+  findAccesses();
+}
+
+} // namespace attnc::totile
