@@ -4,10 +4,10 @@
     python3 scripts/main_job.py [--attnc build/bin/attnc] [--command run|eval] [--out out]
 
 No mixer is trained: what goes in is made from the data by hand, so that the result can be judged by eye.
-  picture  patches of 8 x 8 pixels are a sequence. ViG's bidirectional scan carries colour along it, row by row and column by column;
+  picture  patches of 4 x 4 pixels are a sequence. ViG's bidirectional scan carries colour along it, row by row and column by column;
            its gates close at edges, so colour should spread inside surfaces and stop at outlines.
   text     every word asks for the places where the words before it stood before: full causal attention should light up after repeats,
-           block top-k attention should find the same with two blocks, Mamba and the gated average keep a fading memory of the words.
+           block top-k attention should find the same with two blocks, Mamba and a bidirectional scan keep a fading memory of the words.
 Writes OUT/main.png and prints what each step took.
 """
 import argparse
@@ -23,7 +23,7 @@ import numpy as np
 import png
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PATCH = 8
+PATCH = 4
 
 
 class Mixers:
@@ -49,8 +49,8 @@ class Mixers:
         done = subprocess.run(args, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             sys.exit(f"failed with status {done.returncode}: {' '.join(args)}")
-        sizes = " ".join(f"{n}{list(v.shape)}" for n, v in inputs.items())
-        print(f"  {spec:32} {time.time() - start:6.2f} s   {sizes}")
+        sizes = " ".join(f"{n}{list(v.shape)}" for n, v in list(inputs.items())[:3])
+        print(f"  {spec:28} {time.time() - start:6.2f} s   {sizes}")
         result = [np.load(file).astype(np.float64) for file in files.values()]
         if not all(np.isfinite(r).all() for r in result):
             sys.exit(f"{spec}: the result is not finite")
@@ -83,7 +83,7 @@ def spread(mixers, colour, edge):
     after[:, :-1] = edge[:, 1:]
 
     def gate(e):
-        return (9 - 160 * e).reshape(1, 1, -1, 1)  # logsigmoid(.) / 16 is taken inside
+        return (9 - 150 * e).reshape(1, 1, -1, 1)  # logsigmoid(.) / 16 is taken inside
 
     ones = np.ones((1, 1, rows * columns, 1))
     o = mixers("linear/vig.attn", ["o"], mixer="bigla", q=ones, k=ones, v=value, gf=gate(before), gb=gate(after))
@@ -190,22 +190,23 @@ def main():
     speed = np.linspace(-4, 0, channels)     # slow channels above, fast ones below
     state = mixers(
         "linear/mamba.attn", ["y"], x=u, z=np.full_like(u, 3.0), dt=np.broadcast_to(speed, u.shape), A_log=np.zeros((channels, 1)),
-        B=np.ones((1, n, 1)), C=np.ones((1, n, 1)), D=np.zeros(channels), f=np.eye(4)[3][:, None] * np.ones(channels), fb=np.zeros(channels))[0]
-    values = np.array([1.0 if re.sub("[^a-z]", "", w.lower()) in ("here", "nation", "dedicated", "dedicate", "people") else 0.0 for w in words])
+        B=np.ones((1, n, 1)), C=np.ones((1, n, 1)), D=np.zeros(channels), f=np.eye(4)[3][:, None] * np.ones(channels),
+        fb=np.zeros(channels))[0]
     which = ["here", "nation", "dedicat", "people"]
     marks = np.array([[float(w.lower().startswith(k)) for k in which] for w in words])
     one = np.ones((1, 1, n, 1))
     memory = mixers("linear/vig.attn", ["o"], mixer="bigla", q=one, k=one, v=marks[None, None], gf=-3 * one, gb=-60 * one)[0, 0]
-    del values
 
-    draw(args.out, picture, colour, by_row, weight_row, by_column, weight_column, words, full[0][0, 0], few[0, 0], sel[0, 0], block, state, memory, which)
+    how = {"run": "compiled", "eval": "reference"}[args.command]
+    draw(args.out, how, picture, colour, by_row, weight_row, by_column, weight_column, words, full[0][0, 0], few[0, 0], sel[0, 0],
+         block, state, memory, which)
     print(f"{os.path.join(args.out, 'main.png')} after {time.time() - started:.1f} s")
 
 
-def draw(out, picture, colour, by_row, weight_row, by_column, weight_column, words, full, few, sel, block, state, memory, which):
+def draw(out, how, picture, colour, by_row, weight_row, by_column, weight_column, words, full, few, sel, block, state, memory, which):
     n = len(words)
-    canvas = Canvas(1270, 1400)
-    canvas.text(12, 20, "attnc: a photograph and a text through sequence mixers; every map below is the output of a compiled spec")
+    canvas = Canvas(1360, 1400)
+    canvas.text(12, 20, f"attnc: a photograph and a text through sequence mixers; every map is the output of a spec in examples/ ({how})")
     scale = 2
     rows, columns = picture.shape[:2]
     wide = columns * scale + 12
@@ -218,16 +219,17 @@ def draw(out, picture, colour, by_row, weight_row, by_column, weight_column, wor
     y = 54 + rows * scale + 10
     canvas.text(y, 20, "patches: what goes in")
     canvas.image(y + 18, 20, colour * 255, PATCH * scale)
-    for k, (name, w) in enumerate([("how far a patch sees along its row", weight_row), ("how far a patch sees along its column", weight_column)]):
-        canvas.text(y, 20 + (k + 1) * wide, name)
-        canvas.image(y + 18, 20 + (k + 1) * wide, heat(w / w.max()), PATCH * scale)
+    for k, (name, w) in enumerate([("row", weight_row), ("column", weight_column)]):
+        canvas.text(y, 20 + (k + 1) * wide, f"how far a patch sees along its {name}")
+        canvas.image(y + 18, 20 + (k + 1) * wide, heat(np.sqrt(w / w.max())), PATCH * scale)
     y += 18 + rows * scale + 16
 
     # Two words whose past repeats: the attention row of each over the text.
-    asked = [max(i for i, w in enumerate(words) if w.startswith("can") and words[i + 1].startswith("not")), max(i for i, w in enumerate(words) if w == "by") + 1]
+    pairs = list(zip(words, words[1:]))
+    asked = [n - 2 - pairs[::-1].index(("we", "can")) + 1, n - 2 - pairs[::-1].index(("for", "the")) + 1]
     top = y
     for at in asked:
-        canvas.text(y, 20, f'causal attention of word {at}, "{words[at]}" (blue): dark words followed what it and the words before it say')
+        canvas.text(y, 20, f'"{words[at - 1]} {words[at]}" (blue) attends to what followed it before (dark)')
         y = words_shaded(canvas, y + 20, 20, 620, words, full[at] / max(full[at].max(), 1e-9), at) + 8
     canvas.text(top, 680, "causal attention, all words")
     canvas.image(top + 18, 680, heat(np.sqrt(full)))
