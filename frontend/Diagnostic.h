@@ -47,11 +47,14 @@ public:
   const std::deque<Diagnostic> &all() const { return all_; }
   /// "file:line:col: error[A031]: ..." with source lines, carets, notes and help. See docs/diagnostics.md.
   std::string render() const;
+  /// Keeps what the spans point into alive as long as the diagnostics.
+  void keepAlive(std::shared_ptr<const void> sources) { kept_.push_back(std::move(sources)); }
   /// Too many errors to go on usefully (20).
   bool full() const { return errors_ >= 20; }
 
 private:
   std::deque<Diagnostic> all_;
+  std::vector<std::shared_ptr<const void>> kept_;
   size_t errors_ = 0;
 };
 

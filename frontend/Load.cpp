@@ -83,13 +83,15 @@ struct Loader {
 } // namespace
 
 std::unique_ptr<Spec> loadSpecText(const std::string &path, std::string text, Diagnostics &diags) {
-  auto spec = std::make_unique<Spec>();
+  std::unique_ptr<Spec> spec = std::make_unique<Spec>();
   Loader loader{*spec, diags};
   std::error_code ec;
   std::string key = fs::weakly_canonical(path, ec).string();
   loader.add(path, std::move(text), ec ? path : key);
-  if (!loader.ok || diags.hasErrors())
+  if (!loader.ok || diags.hasErrors()) {
+    diags.keepAlive(std::shared_ptr<const Spec>(std::move(spec)));
     return nullptr;
+  }
   return spec;
 }
 
