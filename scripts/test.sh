@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets the machine up, builds, and runs every test. The last line is the total: "N passed, N failed".
-#   scripts/test.sh [SUITE ...]      only these: format build unit lit sanitize conformance examples docs main
+#   scripts/test.sh [SUITE ...]      only these: format unit lit reference examples docs conformance main sanitize
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -61,16 +61,17 @@ check_format() {
   ((f == 0))
 }
 
+unit() { ninja -C "$1" attnc_unit_tests >"$work/unit" || { cat "$work/unit"; return 1; }; ctest --test-dir "$1" --output-on-failure --timeout 900 -j "$(nproc)"; }
+
 lit() { "$python" /usr/lib/llvm-19/build/utils/lit/lit.py -j "$(nproc)" -v --timeout 600 "$@"; }
 
 suite setup scripts/setup.sh build # packages and build; all else needs it
 wanted format && suite format check_format
 if wanted unit; then
-  suite "unit tests" ctest --test-dir build --output-on-failure --timeout 900 -j "$(nproc)"
+  suite "unit tests" unit build
 fi
-if wanted lit; then
-  if [[ -f build/test/lit.site.cfg.py ]]; then suite "lit tests" lit build/test; else skip "lit tests" "no build/test/lit.site.cfg.py"; fi
-fi
+wanted lit && suite "lit tests" lit build/test
+wanted reference && suite "reference, rule by rule" "$python" test/reference/run.py --attnc "$attnc"
 if wanted examples; then
   suite "examples, checked" "$python" test/examples/run.py --attnc "$attnc" --command check
   suite "examples, verified" "$python" test/examples/run.py --attnc "$attnc" --command verify
@@ -91,7 +92,8 @@ wanted main && suite "main job" "$python" scripts/main_job.py --attnc "$attnc" -
 if wanted sanitize; then
   # The address and undefined-behaviour sanitizers over everything that needs no MLIR: front end, reference, runtime.
   suite "sanitizer build" scripts/setup.sh build-sanitize -DATTNC_COMPILER=OFF -DATTNC_SANITIZE=ON
-  suite "sanitizer, unit tests" ctest --test-dir build-sanitize --output-on-failure --timeout 900 -j "$(nproc)"
+  suite "sanitizer, unit tests" unit build-sanitize
+  suite "sanitizer, lit tests" lit build-sanitize/test
   suite "sanitizer, examples" "$python" test/examples/run.py --attnc build-sanitize/bin/attnc --command check
   suite "sanitizer, docs" "$python" test/docs/run.py --attnc build-sanitize/bin/attnc docs/language.md
 fi
