@@ -315,7 +315,7 @@ class Gen:
             if over:
                 f = r.choice(["any", "all"])
                 self.hit("reduce " + f)
-                return Val(f"{f}[{self.axis_text(over)}]({x.text} > 0.3)", x.axes - set(over), x.absent)
+                return Val(f"{f}[{self.axis_text(over)}](0 * {' + 0 * '.join(over)} + {x.text} > 0.3)", x.axes - set(over), x.absent)
         if c < 0.68 and axes is None:
             x = self.real(depth - 1)
             self.hit("present")
@@ -523,8 +523,6 @@ class Gen:
             self.fns.append(f"fn {name}[a](x) {{\n  m = {body}\n  w = m * 0.5\n  return m + w\n}}")
         else:
             self.fns.append(f"fn {name}[a](x) = {body}")
-        if "max[a]" in body or "fill" in body:
-            pass
         return Val(f"tanh({name}[{x}]({a.text}))", a.axes if keeps else a.axes - {x}, absent)
 
     def equation(self, d):
@@ -656,12 +654,11 @@ class Gen:
         for _ in range(r.randint(1, 2)):
             kind = r.choice(["real", "real", "real", "int", "bool"])
             v = self.real(r.randint(1, 4)) if kind == "real" else self.int_(2) if kind == "int" else self.cond(2)
+            if kind == "real":
+                v = Val(f"f32({v.text})", v.axes, v.absent)  # an expression of positions alone is an integer
             while len(v.axes) > 5:
                 a = sorted(v.axes)[0]
                 v = Val(f"max[{a}]({v.text})", v.axes - {a}, v.absent)
-            # An output with the parts of a split sequence has both or none.
-            if "t" in self.comps and len(v.axes & {"n", "u"}) == 1:
-                pass
             o = self.fresh("o")
             if kind == "real" and "max[" in v.text or "min[" in v.text:
                 v = Val(f"clamp({v.text}, -1000, 1000)", v.axes, v.absent)

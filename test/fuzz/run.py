@@ -1,0 +1,160 @@
+"""Random specs, compiled against the reference.
+
+    python3 test/fuzz/run.py --attnc build/bin/attnc --count 2000 [--seed 1] [--jobs 2] [--keep DIR]
+
+Each spec of generate.py goes through `attnc verify`. A mismatch in float32 counts when it comes back with other
+inputs or in float64: a comparison that a rounding error decides differently does not. Every failure is reduced to a small file. At the end:
+how often each production, builtin and cause of absence occurred in specs that were verified; none may be zero.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import generate
+
+
+def verify(attnc, text, sizes, seed, folder, dtype=None, name="spec"):
+    path = os.path.join(folder, f"{name}.attn")
+    with open(path, "w") as f:
+        f.write(text)
+    cmd = [attnc, "verify", path, "--sizes", ",".join(f"{k}={v}" for k, v in sizes.items()), "--seed", str(seed), "--threads", "1"]
+    if dtype:
+        cmd += ["--dtype", dtype]
+    try:
+        p = subprocess.run(cmd, capture_output=True, text=True, timeout=120)
+        return p.returncode, p.stdout + p.stderr
+    except subprocess.TimeoutExpired:
+        return 124, "no result after 120 s"
+
+
+def failing(attnc, text, sizes, folder, name):
+    """The way a spec fails, or None; 1 is a refusal by the checker."""
+    rc, out = verify(attnc, text, sizes, 1, folder, name=name)
+    if rc == 2:
+        again, _ = verify(attnc, text, sizes, 2, folder, name=name)
+        exact, why = verify(attnc, text, sizes, 1, folder, "f64", name)
+        if again != 2 and exact == 0:
+            return None, "sensitive"
+        return 2, why if exact == 2 else out
+    return (None, "") if rc == 0 else (rc, out)
+
+
+def parts(text):
+    """Replacements for a text: each bracketed expression by one of its operands, each statement by nothing."""
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        if line.startswith("  ") and "=" in line and not re.match(r"\s*o\d+\b", line):
+            yield "\n".join(lines[:i] + lines[i + 1:])
+    outs = re.search(r"-> \((.*)\) \{", text)
+    if outs:
+        items = re.findall(r"(o\d+): (?:i64|bool)?\[[^\]]*\]", outs.group(1))
+        if len(items) > 1:
+            for o in items:
+                t = re.sub(rf"(, )?{o}: (i64|bool)?\[[^\]]*\]", "", text)
+                t = re.sub(rf"\n  {o} = .*", "", t).replace("-> (, ", "-> (")
+                yield t
+    start = text.index("{") if "{" in text else 0
+    for m in re.finditer(r"\(", text[start:]):
+        i = start + m.start()
+        depth, j = 0, i
+        while j < len(text):
+            depth += text[j] in "(["
+            depth -= text[j] in ")]"
+            if depth == 0:
+                break
+            j += 1
+        inner = text[i + 1:j]
+        for piece in re.split(r" [-+*/] | if | else | where | and | or |, ", inner):
+            if piece and piece != inner:
+                yield text[:i] + "(" + piece + ")" + text[j + 1:]
+        name = re.search(r"[a-z_0-9]+(\[[^\[\]]*\])?$", text[:i])
+        if name:
+            yield text[:name.start()] + "(" + inner + ")" + text[j + 1:]
+
+
+def reduce(attnc, text, sizes, rc, folder, name, budget=150):
+    changed = True
+    while changed and budget > 0:
+        changed = False
+        for t in parts(text):
+            if len(t) >= len(text):
+                continue
+            budget -= 1
+            if budget <= 0:
+                break
+            got, _ = failing(attnc, t, sizes, folder, name)
+            if got == rc:
+                text, changed = t, True
+                break
+    return text
+
+
+def one(args):
+    attnc, seed, folder = args
+    text, sizes, hits = generate.spec(seed)
+    rc, out = failing(attnc, text, sizes, folder, f"s{seed}")
+    os.unlink(os.path.join(folder, f"s{seed}.attn"))
+    return seed, rc, out, hits
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--attnc", required=True)
+    a.add_argument("--count", type=int, default=2000)
+    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--jobs", type=int, default=2)
+    a.add_argument("--keep", default="", help="folder for reduced failures")
+    a.add_argument("--first", action="store_true", help="stop at the first failure, without reducing it")
+    a = a.parse_args()
+    passed, refused, sensitive, failures, hits = 0, 0, 0, [], {}
+    reasons = {}
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
+        work = ((a.attnc, s, folder) for s in range(a.seed, a.seed + a.count))
+        for seed, rc, out, used in pool.map(one, work):
+            for k, v in used.items():
+                hits.setdefault(k, 0)
+            if rc is None:
+                passed += 1
+                sensitive += out == "sensitive"
+                for k, v in used.items():
+                    hits[k] += v
+            elif rc == 1 and "error[A" in out:
+                refused += 1
+                m = re.search(r"error\[(A\d+)\]", out)
+                reasons[m.group(1)] = reasons.get(m.group(1), 0) + 1
+            else:
+                failures.append((seed, rc, out))
+                if a.first:
+                    print(f"seed {seed}: status {rc}")
+                    pool.shutdown(cancel_futures=True)
+                    sys.exit(1)
+        for seed, rc, out in failures[:10]:
+            text, sizes, _ = generate.spec(seed)
+            small = reduce(a.attnc, text, sizes, rc, folder, "reduce")
+            _, out = verify(a.attnc, small, sizes, 1, folder, name="reduce")
+            print(f"seed {seed}: status {rc}, sizes {sizes}\n{small}\n{out[-1500:]}\n")
+            if a.keep:
+                os.makedirs(a.keep, exist_ok=True)
+                with open(os.path.join(a.keep, f"seed{seed}.attn"), "w") as f:
+                    f.write(f"// seed {seed}, sizes {sizes}\n{small}")
+    print("hits in verified specs:")
+    for k in sorted(hits):
+        print(f"  {k:24} {hits[k]}")
+    zero = [k for k in hits if hits[k] == 0]
+    if zero:
+        print("never verified:", ", ".join(zero))
+    if refused:
+        print("refused by the checker:", reasons)
+    bad = len(failures) + (len(zero) if a.count >= 1000 else 0) + (1 if refused > a.count // 20 else 0)
+    print(f"sensitive to rounding: {sensitive}, refused: {refused}")
+    print(f"{passed} passed, {bad} failed")
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
