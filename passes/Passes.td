@@ -6,16 +6,37 @@ include "mlir/Pass/PassBase.td"
 
 def DeriveGrad : Pass<"attn-derive-grad", "::attnc::attn::MixerOp"> {
   let summary = "replace attn.grad by the derivative's own ops; drop attn.detach";
+  let description = [{
+    Reverse mode, innermost grad first. Every value between the variable and the loss gets an adjoint, made of ordinary ops:
+    a reduction gives a broadcast, a broadcast a reduction, a read the sum of what was read there (an inverse read where the index
+    is a shift or another axis), a recurrence a recurrence the other way round.
+    Inside a cycle, reads along its loops are constants. Afterwards there is no attn.grad and no attn.detach.
+  }];
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 
 def Decompose : Pass<"attn-decompose", "::attnc::attn::MixerOp"> {
   let summary = "write composite ops as primitive ones, in numerically stable forms";
+  let description = [{
+    Removes softmax, cum, the reductions mean, count, logsumexp, norm, and composite maps. What is left:
+    reduce sum prod max min any all; argreduce, topk, argsort, rank; read, index, extent, const, equation; and the maps
+      real      neg add sub mul div pow exp exp2 expm1 log log1p sqrt rsqrt abs sign floor ceil round sin cos tanh erf
+                min max clamp (NaN spreads), isfinite
+      integer   neg add sub mul idiv mod (floor; 0 for a divisor 0) ipow abs sign min max clamp
+                ilog2 bitand bitor bitxor shl shr (0 for a shift outside 0 .. 63)
+      logic     and or not, lt le gt ge eq ne, select
+      dtypes    cast_f32 cast_f16 cast_bf16 cast_f64 cast_i32 cast_i64 cast_bool, to_f32 to_f64 to_i64 to_i1
+    min and max have two operands.
+  }];
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 
 def Simplify : Pass<"attn-simplify", "::attnc::attn::MixerOp"> {
   let summary = "fold constants, reads and guards; share equal ops; erase dead ones";
+  let description = [{
+    Folds that keep the type of a value: constants, neutral operands, a read of an axis by itself, guards that always hold.
+    Marks read indices that are proven inside. Equal ops become one; what no output needs goes (inputs stay).
+  }];
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 

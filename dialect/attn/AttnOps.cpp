@@ -281,7 +281,8 @@ LogicalResult MapOp::inferReturnTypes(MLIRContext *context, std::optional<Locati
 LogicalResult MapOp::verify() {
   MapRule rule = ruleOf(getFn());
   StringRef name = stringifyMapFn(getFn());
-  if (getArgs().size() != rule.count)
+  bool many = getFn() == MapFn::Min || getFn() == MapFn::Max || getFn() == MapFn::LogAddExp;
+  if (many ? getArgs().size() < rule.count : getArgs().size() != rule.count)
     return emitOpError() << name << " takes " << rule.count << " operands, found " << getArgs().size();
   Type first = typeOf(getArgs()[rule.args == MapRule::Choice ? 1 : 0]).getElem();
   for (auto [i, arg] : llvm::enumerate(getArgs())) {

@@ -106,7 +106,7 @@ def MapOp : AttnValueOp<"map"> {
     `attn.map mul(%a, %b) : [i] f32, [j] f32 -> [i, j] f32`. Arithmetic wants operands of one element type; `select` takes
     (i1, x, x); comparisons, `and`, `or`, `not`, `isfinite` give i1; `div` is real, `idiv` and `mod` floor and give 0 for a divisor 0;
     `cast_X` rounds (saturates) to dtype X and gives f32 (f64 for cast_f64, i64, i1); `to_X` changes the element type only.
-    `min`, `max` and `logaddexp` take two operands, `clamp` (x, low, high).
+    `min`, `max` and `logaddexp` take two operands or more (two after attn-decompose), `clamp` (x, low, high).
   }];
   let arguments = (ins MapFn:$fn, Variadic<AttnTensor>:$args);
   let results = (outs AttnTensor:$result);

@@ -446,7 +446,7 @@ private:
     SmallVector<Value> args;
     for (const Node *a : n->args)
       args.push_back(value(a, elem));
-    if (args.size() <= 2 || n->fn == Fn::Clamp)
+    if (args.size() <= 2 || n->fn == Fn::Clamp || n->fn == Fn::Min || n->fn == Fn::Max || n->fn == Fn::LogAddExp)
       return map(l, fn, args);
     Value result = args[0];
     for (Value arg : llvm::drop_begin(args))

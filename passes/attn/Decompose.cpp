@@ -1,14 +1,280 @@
-#include "dialect/attn/Attn.h"
+//===- Write composite ops as primitive ones ------------------------------===//
+//
+// Every function in the form that neither overflows nor cancels where the plain formula would.
+//
+//   %p = attn.softmax (%s [j] guard %g)
+// becomes
+//   %m = attn.reduce max [j] %s guard %g          ; -inf where nothing is there
+//   %m0 = select(%m == -inf, 0, %m)               ; so that a dead row has exp(-inf) and not exp(NaN)
+//   %e = exp(%s - %m0)
+//   %z = attn.reduce sum [j] %e guard %g
+//   %r = select(%z == 0, 0, 1 / %z)
+//   %p = select(%g, %e * %r, 0)
+//
+// A union shares %m and %z over all its operands. logsumexp adds %m0 to log(%z), with m0 = 0 for every m that is not
+// finite: -inf, inf and NaN then come out as themselves. A running sum, product or maximum becomes a recurrence along
+// its axes.
+//
+// Leaves: reduce sum prod max min any all, argreduce, topk, argsort, rank, and the maps listed in Passes.td.
+// Pinned by test/passes/attn/decompose.mlir.
+//===----------------------------------------------------------------------===//
+#include "passes/attn/Decompose.h"
 #include "passes/Passes.h"
+#include <cmath>
+
+using namespace mlir;
 
 namespace attnc {
 #define GEN_PASS_DEF_DECOMPOSE
 #include "passes/Passes.h.inc"
 
+namespace attn {
+
+//===--- maps -------------------------------------------------------------===//
+
+/// 1 / (1 + exp(-x)): exp may overflow to inf, which gives the right 0.
+static Value sigmoid(Build &b, Value x) {
+  Value one = b.number(1, x);
+  return b.div(one, b.add(one, b.exp(b.neg(x))));
+}
+
+/// log(1 + exp(-|x|)): the part of softplus that is never large.
+static Value softTail(Build &b, Value x) { return b.map(MapFn::Log1p, b.exp(b.neg(b.map(MapFn::Abs, x)))); }
+
+Value decomposeMap(MapOp op) {
+  Build b(op);
+  Value x = op.getArgs()[0];
+  switch (op.getFn()) {
+  case MapFn::Min:
+  case MapFn::Max:
+  case MapFn::LogAddExp: {
+    if (op.getFn() != MapFn::LogAddExp && op.getArgs().size() == 2)
+      return {};
+    Value result = x;
+    for (Value y : op.getArgs().drop_front()) {
+      if (op.getFn() != MapFn::LogAddExp) {
+        result = b.map(op.getFn(), {result, y});
+        continue;
+      }
+      // Of equals: infinities must not be subtracted from each other.
+      Value apart = b.add(b.max(result, y), softTail(b, b.sub(result, y)));
+      result = b.select(b.eq(result, y), b.add(result, b.number(std::log(2.0), x)), apart);
+    }
+    return result;
+  }
+  case MapFn::Sigmoid:
+    return sigmoid(b, x);
+  case MapFn::Silu:
+    return b.mul(x, sigmoid(b, x));
+  case MapFn::Softplus:
+    return b.add(b.max(x, b.number(0, x)), softTail(b, x));
+  case MapFn::LogSigmoid:
+    return b.sub(b.min(x, b.number(0, x)), softTail(b, x));
+  case MapFn::Relu:
+    return b.max(x, b.number(0, x));
+  case MapFn::Gelu: {
+    Value half = b.mul(x, b.number(0.5, x));
+    return b.mul(half, b.add(b.number(1, x), b.map(MapFn::Erf, b.mul(x, b.number(std::sqrt(0.5), x)))));
+  }
+  case MapFn::GeluTanh: {
+    // 0.5 (1 + tanh(u)) = sigmoid(2u)
+    Value cubic = b.add(b.number(1, x), b.mul(b.number(0.044715, x), b.mul(x, x)));
+    Value twice = b.mul(b.mul(b.number(2 * std::sqrt(2 / M_PI), x), x), cubic);
+    return b.mul(x, sigmoid(b, twice));
+  }
+  case MapFn::IDiv:
+    return typeOf(x).isFloat() ? b.map(MapFn::Floor, b.div(x, op.getArgs()[1])) : Value();
+  case MapFn::Mod: {
+    if (!typeOf(x).isFloat())
+      return {};
+    Value y = op.getArgs()[1];
+    return b.sub(x, b.mul(y, b.map(MapFn::Floor, b.div(x, y))));
+  }
+  default:
+    return {};
+  }
+}
+
+//===--- reductions -------------------------------------------------------===//
+
+Value countElements(Build &b, const AxisTable &table, ArrayRef<StringAttr> axes, Value guard) {
+  Axes counted;
+  ExtentRef rest = extentConst(1);
+  for (StringAttr axis : axes) {
+    if (guard && hasAxis(guard, axis))
+      counted.push_back(axis);
+    else
+      rest = extentMake(attnc::ExtentOp::Mul, {rest, table.extent(axis)});
+  }
+  Value count;
+  if (guard) {
+    count = b.convert(guard, b.i64());
+    if (!counted.empty())
+      count = b.reduce(Reduction::Sum, counted, count);
+  }
+  if (count && extentAsConst(rest) == 1)
+    return count;
+  Value times = b.extent(table, rest);
+  return count ? b.mul(count, times) : times;
+}
+
+/// m where it is finite, else 0.
+static Value finiteOr0(Build &b, Value m) { return b.select(b.map(MapFn::IsFinite, m), m, b.number(0, m)); }
+
+Value decomposeReduce(ReduceOp op, const AxisTable &table) {
+  Build b(op);
+  Value x = op.getSource(), guard = op.getGuard();
+  Axes axes = axesFrom(op.getAxes());
+  Axes wanted(axesOf(op.getResult()));
+  switch (op.getRed()) {
+  case Reduction::Mean: {
+    Value count = b.max(countElements(b, table, axes, guard), b.integer(1));
+    return b.div(b.reduce(Reduction::Sum, axes, x, guard), b.convert(count, typeOf(x).getElem()));
+  }
+  case Reduction::Count:
+    if (typeOf(x).isBool())
+      guard = b.andOf(x, guard);
+    return b.broadcast(countElements(b, table, axes, guard), wanted);
+  case Reduction::LogSumExp: {
+    Value m = finiteOr0(b, b.reduce(Reduction::Max, axes, x, guard));
+    return b.add(m, b.map(MapFn::Log, b.reduce(Reduction::Sum, axes, b.exp(b.sub(x, m)), guard)));
+  }
+  case Reduction::Norm:
+    return b.map(MapFn::Sqrt, b.reduce(Reduction::Sum, axes, b.mul(x, x), guard));
+  default:
+    return {};
+  }
+}
+
+SmallVector<Value> decomposeSoftmax(SoftmaxOp op) {
+  Build b(op);
+  auto groups = llvm::map_to_vector(op.getGroups().getAsRange<ArrayAttr>(), axesFrom);
+  auto over = [&](Reduction red, Value x, unsigned i) -> Value {
+    Value guard = op.guard(i);
+    if (!groups[i].empty())
+      return b.reduce(red, groups[i], x, guard);
+    return guard ? b.select(guard, x, identityOf(b, red, typeOf(x).getElem())) : x;
+  };
+  Value m;
+  for (auto [i, x] : llvm::enumerate(op.getArgs())) {
+    Value one = over(Reduction::Max, x, i);
+    m = m ? b.max(m, one) : one;
+  }
+  Value zero = b.number(0, m), one = b.number(1, m);
+  Value m0 = b.select(b.eq(m, b.number(-Build::inf, m)), zero, m);
+  SmallVector<Value> results;
+  Value z;
+  for (auto [i, x] : llvm::enumerate(op.getArgs())) {
+    results.push_back(b.exp(b.sub(x, m0)));
+    Value part = over(Reduction::Sum, results.back(), i);
+    z = z ? b.add(z, part) : part;
+  }
+  Value r = b.select(b.eq(z, zero), zero, b.div(one, z));
+  for (auto [i, result] : llvm::enumerate(results))
+    result = b.broadcast(b.guarded(op.guard(i), b.mul(result, r), 0), axesOf(op.getOuts()[i]));
+  return results;
+}
+
+//===--- running reductions -----------------------------------------------===//
+
+static MapFn combinerOf(Reduction red) {
+  return red == Reduction::Sum ? MapFn::Add : red == Reduction::Prod ? MapFn::Mul : MapFn::Max;
+}
+
+Value decomposeCum(CumOp op, AxisTable &table, int64_t cycle, bool nested) {
+  Build b(op);
+  Axes axes = axesFrom(op.getAxes());
+  bool reversed = op.getReversed();
+  Value x = op.getSource();
+  if (nested) {
+    // Over copies of the axes: all positions up to the own one.
+    Axes copies;
+    SmallVector<Value> indices;
+    Value flat, flatCopy;
+    for (StringAttr axis : axes) {
+      copies.push_back(table.addAxis(axis.getValue(), table.extent(axis)));
+      indices.push_back(b.index(copies.back()));
+      Value e = b.extent(table, table.extent(axis));
+      flat = flat ? b.add(b.mul(flat, e), b.index(axis)) : b.index(axis);
+      flatCopy = flatCopy ? b.add(b.mul(flatCopy, e), indices.back()) : indices.back();
+    }
+    auto moved = [&](Value v) {
+      Axes own;
+      SmallVector<Value> at;
+      for (auto [axis, index] : llvm::zip(axes, indices))
+        if (hasAxis(v, axis)) {
+          own.push_back(axis);
+          at.push_back(index);
+        }
+      return b.read(v, own, at);
+    };
+    Value upTo = b.map(reversed ? MapFn::Ge : MapFn::Le, {flatCopy, flat});
+    Value guard = op.getGuard() ? b.andOf(upTo, moved(op.getGuard())) : upTo;
+    return b.broadcast(b.reduce(op.getRed(), copies, moved(x), guard), axesOf(op.getResult()));
+  }
+
+  if (op.getGuard())
+    x = b.select(op.getGuard(), x, identityOf(b, op.getRed(), typeOf(x).getElem()));
+  Operation *self = b.placeholder(op.getType());
+  // The flat predecessor: the innermost axis steps, and where it is at its start it wraps and the next one steps.
+  SmallVector<Value> indices(axes.size());
+  Value atStart;
+  for (size_t k = axes.size(); k-- > 0;) {
+    Value i = b.index(axes[k]), one = b.integer(1);
+    Value end = b.sub(b.extent(table, table.extent(axes[k])), one);
+    Value start = reversed ? end : b.integer(0), wrapped = reversed ? b.integer(0) : end;
+    Value here = b.eq(i, start);
+    Value step = reversed ? b.add(i, one) : b.sub(i, one);
+    if (k > 0)
+      step = b.select(here, wrapped, step);
+    indices[k] = atStart ? b.select(atStart, step, i) : step;
+    atStart = b.andOf(here, atStart);
+  }
+  Value before = b.read(self->getResult(0), axes, indices);
+  Value body = b.select(atStart, x, b.map(combinerOf(op.getRed()), {before, x}));
+  SmallVector<int64_t> dirs(axes.size(), reversed ? -1 : 1);
+  Value result = b.builder().create<EquationOp>(op.getLoc(), b.name("cum"), b.broadcast(body, axesOf(op.getResult())),
+                                                b.builder().getI64IntegerAttr(cycle), op.getAxes(),
+                                                b.builder().getDenseI64ArrayAttr(dirs));
+  self->getResult(0).replaceAllUsesWith(result);
+  self->erase();
+  return result;
+}
+
+} // namespace attn
+
 namespace {
+
 struct Decompose : impl::DecomposeBase<Decompose> {
   using Base::Base;
-  void runOnOperation() override {}
+  void runOnOperation() override;
 };
+
+void Decompose::runOnOperation() {
+  attn::MixerOp mixer = getOperation();
+  attn::AxisTable table(mixer);
+  int64_t cycle = attn::freshCycle(mixer);
+  llvm::DenseMap<Operation *, unsigned> parts = attn::cycleParts(mixer);
+  for (Operation &op : llvm::make_early_inc_range(*mixer.getBody())) {
+    SmallVector<Value> results;
+    if (auto map = dyn_cast<attn::MapOp>(op))
+      results = {attn::decomposeMap(map)};
+    else if (auto reduce = dyn_cast<attn::ReduceOp>(op))
+      results = {attn::decomposeReduce(reduce, table)};
+    else if (auto softmax = dyn_cast<attn::SoftmaxOp>(op))
+      results = attn::decomposeSoftmax(softmax);
+    else if (auto cum = dyn_cast<attn::CumOp>(op))
+      results = {attn::decomposeCum(cum, table, cycle++, parts.count(&op))};
+    else if (isa<attn::GradOp, attn::DetachOp>(op)) {
+      op.emitOpError("has to be derived first (attn-derive-grad)");
+      return signalPassFailure();
+    }
+    if (results.empty() || !results[0])
+      continue;
+    op.replaceAllUsesWith(results);
+    op.erase();
+  }
+}
+
 } // namespace
 } // namespace attnc
