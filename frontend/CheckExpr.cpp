@@ -527,8 +527,8 @@ Node *Checker::resolve(const ast::Expr *e, Scope *s) {
     if (!c)
       return nullptr;
     c = toKind(c, Kind::Bool);
-    if (c->op == Op::Const)
-      return expr(c->integer ? e->args[0] : e->args[2], s);
+    if (auto d = decided(c))
+      return expr(*d ? e->args[0] : e->args[2], s);
     Node *a = expr(e->args[0], s);
     Node *b = expr(e->args[2], s);
     if (!a || !b)

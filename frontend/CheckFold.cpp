@@ -138,11 +138,11 @@ Node *Checker::map(Fn fn, Kind kind, std::vector<Node *> args, Span span) {
   int64_t integer = 0;
   if (fn != Fn::Select && fn != Fn::Cast && fold(fn, kind, args, DType::F32, real, integer))
     return constant(kind, real, kind == Kind::Bool ? integer != 0 : integer, span);
-  // A constant operand of and/or decides or disappears: an `or` with a false param is not there at all.
+  // An `or` with a false param is not there at all. One that decides stays: the other operand still gives its axes.
   if ((fn == Fn::And || fn == Fn::Or) && args.size() == 2)
     for (int k = 0; k < 2; ++k)
-      if (args[k]->op == Op::Const)
-        return (args[k]->integer != 0) == (fn == Fn::And) ? args[1 - k] : args[k];
+      if (args[k]->op == Op::Const && (args[k]->integer != 0) == (fn == Fn::And))
+        return args[1 - k];
   // Integer expressions of extents stay extents, so that bounds and lengths are recognised.
   auto extentOp = [&]() -> std::optional<ExtentOp> {
     switch (fn) {
@@ -191,6 +191,20 @@ Node *Checker::map(Fn fn, Kind kind, std::vector<Node *> args, Span span) {
   Node *n = p_->make(Op::Map, kind, std::move(axes), std::move(args), span);
   n->fn = fn;
   return n;
+}
+
+/// The truth of a condition that params and `given` decide, whatever its other operands are.
+std::optional<bool> Checker::decided(const Node *n) const {
+  if (n->op == Op::Const)
+    return n->kind == Kind::Real ? n->real != 0 : n->integer != 0;
+  if (n->op == Op::Map && (n->fn == Fn::And || n->fn == Fn::Or))
+    for (const Node *a : n->args)
+      if (auto d = decided(a); d && *d == (n->fn == Fn::Or))
+        return d;
+  if (n->op == Op::Map && n->fn == Fn::Not)
+    if (auto d = decided(n->args[0]))
+      return !*d;
+  return std::nullopt;
 }
 
 Node *Checker::toKind(Node *n, Kind kind) {

@@ -134,6 +134,7 @@ private:
   Node *intConst(int64_t v, Span span) { return constant(Kind::Int, 0, v, span); }
   Node *map(Fn fn, Kind kind, std::vector<Node *> args, Span span);
   Node *toKind(Node *n, Kind kind);
+  std::optional<bool> decided(const Node *n) const;
   Node *extentNode(ExtentRef e, Span span);
   bool fold(Fn fn, Kind kind, const std::vector<Node *> &args, DType dtype, double &real, int64_t &integer) const;
 

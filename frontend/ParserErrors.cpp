@@ -461,9 +461,12 @@ private:
       words.push_back("a string");
     if (operatorNext)
       words.push_back("an operator");
+    if (expects(P::EQUAL) && expects(P::COLON) && inRule(P::RuleStmt))
+      return "`=`"; // "`:`" and "`,`" are possible too, but hardly what is missing
+    bool dimEnds = expects(P::COMMA) && (inRule(P::RuleDim) || inRule(P::RuleDims));
     auto covered = [&](size_t t) {
       return t == P::NAME || t == P::INT || t == P::STRING || t == P::CALLEE || t == P::LTUPLE || t == P::LASTCOMMA ||
-             t == P::SEMI || t == antlr4::Token::EOF ||
+             t == P::SEMI || (dimEnds && (t == P::COLON || t == P::EQUAL)) || t == antlr4::Token::EOF ||
              (operatorNext && (isOperator(t) || t == P::LSQUARE || t == P::ASSIGN)) ||
              (expects(P::INT) && (t == P::HASH || t == P::LPAREN));
     };

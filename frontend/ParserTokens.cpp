@@ -95,6 +95,17 @@ std::string_view meantBy(std::string_view character) {
   return {};
 }
 
+/// A character with its number unless ASCII: some look like a letter and are none.
+std::string shown(std::string_view character) {
+  unsigned char c = character[0];
+  if (c < 0x80)
+    return fmt::format("`{}`", character);
+  unsigned value = c & (0x7F >> character.size());
+  for (size_t i = 1; i < character.size(); ++i)
+    value = value << 6 | (character[i] & 0x3F);
+  return fmt::format("`{}` (U+{:04X})", character, value);
+}
+
 /// Counts how deep the parser would recurse. One per open bracket, outermost first.
 class Recursion {
 public:
@@ -339,7 +350,7 @@ private:
           bool twice = i + 1 < item.end && t_->text(i + 1) == text && t_->toks[i + 1].begin == t_->toks[i].end;
           std::string_view meant = meantBy(text);
           Span at = t_->span(i, twice ? i + 1 : i);
-          auto &d = diags_.report(Msg::A003, at, {fmt::format("`{}`", text)});
+          auto &d = diags_.report(Msg::A003, at, {shown(text)});
           if (!meant.empty())
             d.withHelp(fmt::format("did you mean `{}`?", meant));
           i += twice;
