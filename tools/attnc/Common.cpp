@@ -88,6 +88,7 @@ int chooseMixer(const Options &options, Chosen &chosen) {
   if (chosen.spec && !diags.hasErrors())
     checkSpec(*chosen.spec, diags);
   show(options, diags);
+  chosen.saidSomething |= !diags.all().empty();
   if (!chosen.spec || diags.hasErrors())
     return kWrong;
   const auto &mixers = chosen.spec->files[0]->mixers;
@@ -124,6 +125,7 @@ std::unique_ptr<Program> checkChosen(const Options &options, const Chosen &chose
     checkPresence(*program, diags);
   }
   show(options, diags);
+  chosen.saidSomething |= !diags.all().empty();
   return diags.hasErrors() ? nullptr : std::move(program);
 }
 

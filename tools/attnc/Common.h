@@ -39,6 +39,7 @@ using Tensors = std::map<std::string, HostTensor>;
 struct Chosen {
   std::unique_ptr<Spec> spec;
   const ast::Mixer *mixer = nullptr;
+  mutable bool saidSomething = false; ///< diagnostics were shown, warnings too
   std::vector<std::string> inputNames() const;
   std::vector<std::string> outputNames() const;
 };

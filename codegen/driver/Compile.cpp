@@ -1,0 +1,263 @@
+//===- From a spec to a kernel, or to any stage on the way ----------------===//
+#include "codegen/driver/Compile.h"
+#include "codegen/cpu/Cpu.h"
+#include "codegen/driver/Buffers.h"
+#include "codegen/driver/Explain.h"
+#include "dialect/attn/Attn.h"
+#include "dialect/attn/Emit.h"
+#include "dialect/tile/Tile.h"
+#include "frontend/Presence.h"
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/Passes.h"
+#include "runtime/Cache.h"
+#include "runtime/CacheBytes.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+#include <fmt/format.h>
+
+using namespace mlir;
+
+namespace attnc {
+
+namespace {
+
+std::string textOf(Operation *op) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  op->print(os, OpPrintingFlags().printGenericOpForm(false));
+  os << "\n";
+  return text;
+}
+
+/// One compilation. What goes wrong inside MLIR arrives through the context's handler.
+class Compilation {
+public:
+  Compilation(const CompileRequest &request, const Spec &spec, Diagnostics &diags)
+      : request_(request), spec_(spec), diags_(diags), context_(registry(), MLIRContext::Threading::DISABLED) {}
+
+  CompileAnswer run() {
+    context_.getDiagEngine().registerHandler([this](mlir::Diagnostic &d) { return take(d); });
+    bool ok = check() && toTile() && toTarget();
+    answer_.messages = diags_.render() + answer_.messages;
+    if (ok)
+      answer_.status = CompileAnswer::Done;
+    return std::move(answer_);
+  }
+
+private:
+  static const DialectRegistry &registry() {
+    static const DialectRegistry &all = *[] {
+      auto *r = new DialectRegistry;
+      r->insert<attn::AttnDialect>();
+      cpu::registerCpuDialects(*r);
+      return r;
+    }();
+    return all;
+  }
+
+  LogicalResult take(mlir::Diagnostic &d) {
+    if (d.getSeverity() == DiagnosticSeverity::Remark)
+      return success();
+    std::string place;
+    if (auto at = d.getLocation()->findInstanceOf<FileLineColLoc>())
+      place = fmt::format("{}:{}:{}: ", at.getFilename().getValue().str(), at.getLine(), at.getColumn());
+    const char *severity = d.getSeverity() == DiagnosticSeverity::Error     ? "error"
+                           : d.getSeverity() == DiagnosticSeverity::Warning ? "warning"
+                                                                            : "note";
+    said_ |= d.getSeverity() == DiagnosticSeverity::Error;
+    answer_.messages += fmt::format("{}{}: {}\n", place, severity, d.str());
+    return success();
+  }
+
+  bool stop(CompileAnswer::Status status, const std::string &sentence) {
+    answer_.status = status;
+    answer_.messages += fmt::format("attnc: error: {}\n", sentence);
+    return false;
+  }
+
+  /// A failure that is ours: says so, and keeps what is needed to see it again.
+  bool stopInternal(const std::string &stage, const std::string &why) {
+    int fd = -1;
+    llvm::SmallString<128> path;
+    std::string kept;
+    if (!llvm::sys::fs::createTemporaryFile("attnc-reproducer", "txt", fd, path)) {
+      llvm::raw_fd_ostream os(fd, /*shouldClose=*/true);
+      os << "stage: " << stage << "\nreason: " << why << "\nmixer: " << request_.mixer
+         << "\ntarget: " << request_.target << " " << request_.arch << "\n";
+      for (auto &p : request_.params)
+        os << "param: " << p.first << "=" << p.second << "\n";
+      for (auto &l : request_.leftOut)
+        os << "left out: " << l << "\n";
+      for (auto &t : request_.dtypes)
+        os << "dtype: " << t.first << "=" << dtypeName(t.second) << "\n";
+      for (auto &e : request_.extents)
+        os << "extent: " << e.first << "=" << e.second << "\n";
+      os << "messages:\n"
+         << answer_.messages << "\nspec " << request_.path << ":\n"
+         << request_.text << "\nattn:\n"
+         << attnText_;
+      if (module_ && stage != "attn")
+        os << "\nIR:\n" << textOf(*module_);
+      kept = fmt::format("; the spec and the state of the compiler are in {}", path.str().str());
+    }
+    return stop(CompileAnswer::Internal,
+                fmt::format("the compiler failed in stage '{}' ({}); this is a mistake in attnc, not in the spec{}",
+                            stage, why, kept));
+  }
+
+  bool check() {
+    CheckOptions options;
+    options.params = request_.params;
+    options.leftOut = request_.leftOut;
+    program_ = checkMixer(spec_, request_.mixer, options, diags_);
+    if (program_ && !diags_.hasErrors()) {
+      totalize(*program_);
+      checkPresence(*program_, diags_);
+    }
+    answer_.status = CompileAnswer::Wrong;
+    return program_ && !diags_.hasErrors();
+  }
+
+  bool toTile() {
+    const Signature &signature = program_->signature;
+    EmitOptions emit;
+    emit.inputs = request_.dtypes;
+    std::optional<DType> undeclared;
+    for (const Argument &a : signature.inputs)
+      if (auto it = request_.dtypes.find(a.name);
+          it != request_.dtypes.end() && !a.dtype && isFloat(it->second) && !undeclared)
+        undeclared = it->second;
+    for (const Argument &a : signature.outputs)
+      emit.outputs[a.name] = a.dtype ? *a.dtype : undeclared.value_or(DType::F32);
+    for (const Symbol &s : signature.symbols) {
+      auto it = request_.extents.find(s.name);
+      emit.symbols.push_back(it == request_.extents.end() ? -1 : it->second);
+      symbolNames_.push_back(s.name);
+    }
+    module_ = emitAttn(context_, *program_, emit);
+    if (!module_)
+      return stopInternal("attn", "no IR was made");
+    if (failed(verify(*module_)))
+      return stopInternal("attn", "the IR is not valid");
+    attnText_ = textOf(*module_);
+    if (request_.stage == "attn") {
+      answer_.stage = attnText_;
+      return true;
+    }
+    PassManager pm(&context_, ModuleOp::getOperationName());
+    buildTilePipeline(pm);
+    if (failed(pm.run(*module_)))
+      return stopInternal("tile", said_ ? "see above" : "a pass gave no reason");
+    std::string text = textOf(*module_);
+    answer_.irHash = sha256(text);
+    if (request_.stage == "tile")
+      answer_.stage = std::move(text);
+    if (request_.stage == "explain") {
+      std::vector<int64_t> symbols;
+      for (const Symbol &s : signature.symbols) {
+        auto it = request_.sizes.find(s.name);
+        symbols.push_back(it == request_.sizes.end() ? 1 : it->second);
+      }
+      Explanation e = explainProgram(*module_, signature, symbols);
+      answer_.stage = std::move(e.json);
+      answer_.explainText = std::move(e.text);
+      answer_.flops = e.flops;
+      answer_.bytes = e.bytes;
+    }
+    return true;
+  }
+
+  static void buildTilePipeline(PassManager &pm) {
+    pm.addNestedPass<attn::MixerOp>(createDeriveGrad());
+    pm.addNestedPass<attn::MixerOp>(createDecompose());
+    pm.addNestedPass<attn::MixerOp>(createSimplify());
+    pm.addPass(createAttnToTile());
+  }
+
+  bool toTarget() {
+    const std::string &stage = request_.stage;
+    if (stage == "attn" || stage == "tile" || stage == "explain")
+      return true;
+    if (request_.target != "cpu")
+      return stop(CompileAnswer::Unavailable,
+                  fmt::format("target {} cannot be compiled for by this build; cpu can", request_.target));
+    KernelCache cache =
+        request_.cacheDirectory.empty() ? KernelCache::disabled() : KernelCache(request_.cacheDirectory);
+    std::string key = blobKey(answer_.irHash, request_), cached, reason;
+    if (stage == "blob" && cache.read('K', key, cached) && parseBlob(cached, answer_.blob, reason)) {
+      answer_.blobCached = true;
+      return true;
+    }
+    std::vector<KernelBlob::Buffer> buffers = buffersOf(*module_, symbolNames_);
+    cpu::CpuOptions options;
+    options.arch = request_.arch.empty() ? "native" : request_.arch;
+    cpu::Target target;
+    std::string error;
+    if (!cpu::makeTarget(options, target, error))
+      return stop(CompileAnswer::Unavailable, error);
+    if (!cpu::lowerTile(*module_, target, error))
+      return stopInternal("cpu", error);
+    llvm::LLVMContext llvmContext;
+    std::unique_ptr<llvm::Module> llvmModule = cpu::toLLVM(*module_, llvmContext, target, error);
+    if (!llvmModule)
+      return stopInternal("llvm", error);
+    if (stage == "llvm") {
+      llvm::raw_string_ostream os(answer_.stage);
+      llvmModule->print(os, nullptr);
+      return true;
+    }
+    if (stage == "asm") {
+      answer_.stage = cpu::emitAssembly(*llvmModule, target);
+      return !answer_.stage.empty() || stopInternal("asm", "nothing was written");
+    }
+    std::string object = cpu::emitObject(*llvmModule, target);
+    if (object.empty())
+      return stopInternal("obj", "nothing was written");
+    if (stage == "obj") {
+      answer_.stage = std::move(object);
+      return true;
+    }
+    if (!cpu::linkBlob(object, answer_.blob, error))
+      return stopInternal("obj", error);
+    answer_.blob.arch = target.arch;
+    answer_.blob.features = target.features;
+    answer_.blob.buffers = std::move(buffers);
+    cache.write('K', key, serializeBlob(answer_.blob));
+    return true;
+  }
+
+  const CompileRequest &request_;
+  const Spec &spec_;
+  Diagnostics &diags_;
+  MLIRContext context_;
+  CompileAnswer answer_;
+  std::unique_ptr<Program> program_;
+  OwningOpRef<ModuleOp> module_;
+  std::vector<std::string> symbolNames_;
+  std::string attnText_;
+  bool said_ = false;
+};
+
+} // namespace
+
+CompileAnswer compile(const CompileRequest &request, const Spec &spec, Diagnostics &diags) {
+  return Compilation(request, spec, diags).run();
+}
+
+CompileAnswer compile(const CompileRequest &request) {
+  Diagnostics diags;
+  std::unique_ptr<Spec> spec = loadSpecText(request.path, request.text, diags);
+  if (spec && !diags.hasErrors())
+    return compile(request, *spec, diags);
+  CompileAnswer answer;
+  answer.status = CompileAnswer::Wrong;
+  answer.messages = diags.render();
+  return answer;
+}
+
+} // namespace attnc

@@ -1,0 +1,58 @@
+//===- What is asked of the compiler, and its answer ----------------------===//
+//
+// Plain data, so that a program which finds its kernel in the cache needs neither MLIR nor LLVM: it knows these
+// structs, and opens the compiler's library only when there is something to compile. They cross the border as bytes
+// (see Library.h).
+//===----------------------------------------------------------------------===//
+#pragma once
+#include "runtime/Blob.h"
+#include "runtime/DType.h"
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace attnc {
+
+struct CompileRequest {
+  std::string path;                          ///< of the spec; imports are looked for beside it
+  std::string text;                          ///< its content
+  std::string mixer;                         ///< empty: the only one
+  std::map<std::string, std::string> params; ///< as written
+  std::set<std::string> leftOut;             ///< inputs not passed
+  std::map<std::string, DType> dtypes;       ///< of the inputs passed; what is missing has its declared dtype, else f32
+  std::map<std::string, int64_t> extents;    ///< symbols the kernel is specialised on
+  std::map<std::string, int64_t> sizes;      ///< explain: values of all symbols
+  std::string target = "cpu";
+  std::string arch = "native";
+  /// attn, tile, llvm, asm, obj, cuda, ptx, cubin: a stage as text or bytes. hash: the IR's hash alone. blob: the
+  /// kernel.
+  std::string stage = "blob";
+  std::string cacheDirectory; ///< where kernels are kept by IR hash; empty: nowhere
+  std::string compilerStamp;  ///< tells builds of the compiler apart in the cache
+};
+
+struct CompileAnswer {
+  enum Status : uint8_t { Done, Wrong, Unavailable, Internal } status = Internal;
+  std::string messages;        ///< rendered; may hold warnings when done
+  std::string irHash;          ///< of the tile program; with target and arch it determines the blob
+  std::string stage;           ///< the text or bytes asked for
+  std::string explainText;     ///< explain: for people; `stage` has it as JSON
+  double flops = 0, bytes = 0; ///< explain: of one call
+  KernelBlob blob;
+  bool blobCached = false; ///< the IR was known; no code was generated
+};
+
+std::string serializeRequest(const CompileRequest &request);
+bool parseRequest(std::string_view bytes, CompileRequest &request);
+std::string serializeAnswer(const CompileAnswer &answer);
+bool parseAnswer(std::string_view bytes, CompileAnswer &answer);
+
+/// Key of a kernel in the cache.
+std::string blobKey(const std::string &irHash, const CompileRequest &request);
+
+/// The targets there are, and the archs of each; false with a sentence that names the nearest.
+bool checkTarget(const std::string &target, const std::string &arch, std::string &error);
+
+} // namespace attnc

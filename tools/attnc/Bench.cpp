@@ -1,0 +1,96 @@
+//===- attnc bench --------------------------------------------------------===//
+//
+// Rounds of one call and one measurement of the peak, alternating, so that both see the same machine; medians of each.
+// GFLOP/s counts the operations of the plan (explain), not those of some other way to compute the same.
+//===----------------------------------------------------------------------===//
+#include "tools/attnc/Peak.h"
+#include "tools/attnc/Plan.h"
+#include "tools/attnc/Sample.h"
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+
+namespace attnc::cli {
+
+static double median(std::vector<double> list) {
+  std::sort(list.begin(), list.end());
+  return list[list.size() / 2];
+}
+
+int runBench(const Options &options) {
+  if (int status = checkTargetOption(options))
+    return status;
+  Plan plan;
+  if (int status = makePlan(options, plan))
+    return status;
+  Chosen chosen;
+  if (int status = chooseMixer(options, chosen))
+    return status;
+  std::set<std::string> given;
+  for (const std::string &name : chosen.inputNames())
+    given.insert(name);
+  Session session(options);
+  if (int status = session.openSignature(given))
+    return status;
+  std::string error;
+  std::vector<int64_t> symbols;
+  Tensors inputs, outputs;
+  if (!sampleSizes(session.signature(), options.sizes, 0, symbols, error) ||
+      !sampleInputs(session.signature(), symbols, {}, options.dtype.value_or(DType::F32), options.seed, inputs, error))
+    return fail(options, error);
+  if (int status = session.openKernel(inputs))
+    return status;
+
+  bool f64 = false;
+  for (auto &t : inputs)
+    f64 |= t.second.dtype == DType::F64;
+  ThreadPool pool(options.threads);
+  pool.warm();
+  measurePeak(pool, f64);
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> seconds, peaks;
+  auto begin = Clock::now();
+  Progress progress("measuring");
+  // The first call pages memory in and is not counted.
+  for (int round = -1; round < 5 || (round < 1000 && Clock::now() - begin < std::chrono::seconds(2)); ++round) {
+    auto start = Clock::now();
+    if (int status = session.run(inputs, outputs, pool))
+      return status;
+    double spent = std::chrono::duration<double>(Clock::now() - start).count();
+    double peak = measurePeak(pool, f64);
+    if (round >= 0) {
+      seconds.push_back(spent);
+      peaks.push_back(peak);
+    }
+    if (round >= 2 && Clock::now() - begin > std::chrono::seconds(60))
+      break;
+  }
+  double time = median(seconds), peak = median(peaks), rate = plan.flops / time;
+  if (options.json) {
+    Json json;
+    json.beginObject().field("ok", true).field("mixer", session.signature().mixer).key("sizes").beginObject();
+    for (size_t i = 0; i < symbols.size(); ++i)
+      json.field(session.signature().symbols[i].name, symbols[i]);
+    json.endObject()
+        .field("threads", pool.threads())
+        .field("runs", int64_t(seconds.size()))
+        .field("median_ms", time * 1e3);
+    json.field("min_ms", *std::min_element(seconds.begin(), seconds.end()) * 1e3)
+        .field("flops", plan.flops)
+        .field("bytes", plan.bytes);
+    json.field("gflops", rate * 1e-9)
+        .field("gbytes_per_second", plan.bytes / time * 1e-9)
+        .field("peak_gflops", peak * 1e-9);
+    json.field("fraction_of_peak", peak > 0 ? rate / peak : 0).endObject();
+    return printOut(json.text() + "\n") ? kDone : kWrong;
+  }
+  return printOut(fmt::format("{} with {}: median {:.4g} ms of {} runs, {} threads\n"
+                              "{:.4g} GFLOP/s, {:.1f} % of the {:.4g} GFLOP/s measured for FMA; {:.4g} GB/s\n",
+                              session.signature().mixer, sizesText(session.signature(), symbols), time * 1e3,
+                              seconds.size(), pool.threads(), rate * 1e-9, peak > 0 ? 100 * rate / peak : 0,
+                              peak * 1e-9, plan.bytes / time * 1e-9))
+             ? kDone
+             : kWrong;
+}
+
+} // namespace attnc::cli

@@ -1,0 +1,289 @@
+//===- From a spec and inputs to a kernel that can run --------------------===//
+#include "tools/attnc/Session.h"
+#include "codegen/driver/Library.h"
+#include "runtime/Bind.h"
+#include "runtime/CacheBytes.h"
+#include "runtime/CacheSignature.h"
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <mutex>
+#include <thread>
+#include <unistd.h>
+
+namespace attnc::cli {
+
+namespace {
+
+std::string folderOfSelf() {
+  std::string folder = ".";
+  if (char *exe = realpath("/proc/self/exe", nullptr)) {
+    folder = exe;
+    std::free(exe);
+    folder = folder.substr(0, folder.rfind('/'));
+  }
+  return folder;
+}
+
+/// Path of libattnc.so; the bare name when it is not beside attnc.
+const std::string &libraryPath() {
+  static const std::string path = [] {
+    std::string folder = folderOfSelf();
+    for (const std::string &candidate : {folder + "/../lib/libattnc.so", folder + "/libattnc.so"})
+      if (access(candidate.c_str(), R_OK) == 0)
+        return candidate;
+    return std::string("libattnc.so");
+  }();
+  return path;
+}
+
+std::string folderOf(const std::string &path) {
+  std::string folder = path.find('/') == std::string::npos ? "." : path.substr(0, path.rfind('/') + 1);
+  if (char *real = realpath(folder.c_str(), nullptr)) {
+    folder = real;
+    std::free(real);
+  }
+  return folder;
+}
+
+} // namespace
+
+const std::string &compilerStamp() {
+  static const std::string stamp = fileStamp("/proc/self/exe") + "+" + fileStamp(libraryPath());
+  return stamp;
+}
+
+int checkTargetOption(const Options &options) {
+  std::string error;
+  if (!checkTarget(options.target, options.arch, error))
+    return fail(options, error);
+  if (options.target == "cpu")
+    return kDone;
+  if (options.target == "cuda-emulated")
+    return fail(options, "target cuda-emulated is not built in; --target cpu works", kUnavailable);
+  std::string looked;
+  for (const char *name : {"libcuda.so.1", "libnvrtc.so.12", "libnvrtc.so"}) {
+    void *library = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
+    looked += fmt::format("{}{} {}", looked.empty() ? "" : ", ", name, library ? "found" : "not found");
+    if (library)
+      dlclose(library);
+  }
+  return fail(options,
+              fmt::format("target cuda is not available here: code generation for it is not built in (looked for {}); "
+                          "--target cpu works",
+                          looked),
+              kUnavailable);
+}
+
+bool askCompiler(const Options &options, const CompileRequest &request, CompileAnswer &answer) {
+  using Compile = decltype(&attnc_private_compile);
+  using Free = decltype(&attnc_private_free);
+  static void *library = dlopen(libraryPath().c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    const char *why = dlerror();
+    fail(options, fmt::format("the compiler's library cannot be opened: {}", why ? why : libraryPath()), kUnavailable);
+    return false;
+  }
+  auto compile = reinterpret_cast<Compile>(dlsym(library, "attnc_private_compile"));
+  auto release = reinterpret_cast<Free>(dlsym(library, "attnc_private_free"));
+  if (!compile || !release) {
+    fail(options, fmt::format("{} is not the compiler's library of this attnc", libraryPath()), kUnavailable);
+    return false;
+  }
+  std::string bytes = serializeRequest(request);
+  char *data = nullptr;
+  size_t size = 0;
+  Progress progress("compiling");
+  int failed = compile(bytes.data(), bytes.size(), &data, &size);
+  bool good = !failed && parseAnswer({data, size}, answer);
+  release(data);
+  if (!good)
+    fail(options,
+         failed ? "out of memory while compiling" : fmt::format("{} does not belong to this attnc", libraryPath()));
+  return good;
+}
+
+int statusOf(const Options &options, const CompileAnswer &answer) {
+  std::fwrite(answer.messages.data(), 1, answer.messages.size(), stderr);
+  if (answer.status == CompileAnswer::Done)
+    return kDone;
+  if (options.json) {
+    Json json;
+    json.beginObject().field("ok", false).field("error", answer.messages).endObject();
+    printOut(json.text() + "\n");
+  }
+  return answer.status == CompileAnswer::Unavailable ? kUnavailable : kWrong;
+}
+
+Session::Session(const Options &options)
+    : options_(options), cache_(options.noCache ? KernelCache::disabled() : KernelCache()) {}
+
+int Session::openSignature(const std::set<std::string> &given) {
+  // A file that cannot be read, or is too large, is left to the parser: it says so in its words.
+  constexpr size_t kLimit = size_t(1) << 20;
+  bool haveText = readWhole(options_.specs[0], text_, kLimit);
+  if (haveText) {
+    CacheKey key;
+    key.add("signature").add(compilerStamp()).add(text_).add(options_.mixer);
+    // Imports are named relative to the spec.
+    key.add(text_.find("import") == std::string::npos ? "" : folderOf(options_.specs[0]));
+    for (auto &[name, value] : options_.params)
+      key.add(name).add(value);
+    key.add("given");
+    for (const std::string &name : given)
+      key.add(name);
+    signatureKey_ = key.finish();
+    if (readSignature(cache_, signatureKey_, entry_) && parseSignature(entry_.signature, signature_)) {
+      for (const Argument &a : signature_.inputs)
+        if (a.hasDefault && !given.count(a.name))
+          leftOut_.insert(a.name);
+      return kDone;
+    }
+  }
+  Chosen chosen;
+  if (int status = chooseMixer(options_, chosen))
+    return status;
+  Tensors names;
+  for (const std::string &name : given)
+    names[name];
+  std::string error;
+  if (!leftOutInputs(*chosen.mixer, names, leftOut_, error))
+    return fail(options_, error);
+  std::unique_ptr<Program> program = checkChosen(options_, chosen, leftOut_);
+  if (!program)
+    return kWrong;
+  signature_ = program->signature;
+  text_ = std::string(chosen.spec->sources[0]->text());
+  entry_ = {};
+  entry_.signature = serializeSignature(signature_);
+  for (size_t i = 1; i < chosen.spec->sources.size(); ++i) {
+    const Source &source = *chosen.spec->sources[i];
+    entry_.imports.emplace_back(source.path(), sha256(source.text()));
+  }
+  // Where the check had something to say, it says it again next time.
+  if (haveText && !chosen.saidSomething)
+    writeSignature(cache_, signatureKey_, entry_);
+  return kDone;
+}
+
+CompileRequest Session::request(const Tensors &inputs) const {
+  CompileRequest q;
+  q.path = options_.specs[0];
+  q.text = text_;
+  q.mixer = signature_.mixer;
+  q.params = options_.params;
+  q.leftOut = leftOut_;
+  for (auto &[name, tensor] : inputs)
+    q.dtypes[name] = tensor.dtype;
+  for (size_t i = 0; i < signature_.symbols.size() && i < symbols_.size(); ++i)
+    if (signature_.symbols[i].feature)
+      q.extents[signature_.symbols[i].name] = symbols_[i];
+  q.target = options_.target;
+  q.arch = options_.arch.empty() ? "native" : options_.arch;
+  q.cacheDirectory = cache_.directory();
+  q.compilerStamp = compilerStamp();
+  return q;
+}
+
+int Session::openKernel(const Tensors &inputs) {
+  auto start = std::chrono::steady_clock::now();
+  std::string error;
+  if (!bindArguments(signature_, inputs, symbols_, error))
+    return fail(options_, error);
+  CompileRequest q = request(inputs);
+  CacheKey key;
+  key.add("kernel").add(signatureKey_).add(q.path).add(q.target).add(q.arch).add(hostCpuStamp());
+  for (auto &[path, hash] : entry_.imports)
+    key.add(hash);
+  key.add("dtypes");
+  for (auto &[name, dtype] : q.dtypes)
+    key.add(name).add(int64_t(dtype));
+  key.add("extents");
+  for (auto &[name, extent] : q.extents)
+    key.add(name).add(extent);
+  std::string mapKey = key.finish(), payload, bytes;
+  KernelBlob blob;
+  if (!signatureKey_.empty() && cache_.read('M', mapKey, payload)) {
+    ByteReader r(payload);
+    std::string irHash = r.text(), messages = r.text();
+    if (r.atEnd() && cache_.read('K', blobKey(irHash, q), bytes) && parseBlob(bytes, blob, error)) {
+      std::fwrite(messages.data(), 1, messages.size(), stderr);
+      kernelCached_ = true;
+    }
+  }
+  if (!kernelCached_) {
+    CompileAnswer answer;
+    if (!askCompiler(options_, q, answer))
+      return kUnavailable;
+    if (int status = statusOf(options_, answer))
+      return status;
+    blob = std::move(answer.blob);
+    kernelCached_ = answer.blobCached;
+    ByteWriter w;
+    w.text(answer.irHash);
+    w.text(answer.messages);
+    if (!signatureKey_.empty())
+      cache_.write('M', mapKey, w.bytes());
+  }
+  image_ = KernelImage::load(blob, error);
+  if (!image_)
+    return fail(options_, error, kUnavailable);
+  compileSeconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return kDone;
+}
+
+int Session::run(const Tensors &inputs, Tensors &outputs, ThreadPool &pool) {
+  std::string error;
+  if (outputs.empty() && !allocateOutputs(signature_, symbols_, inputs, outputs, error))
+    return fail(options_, error);
+  CallOptions call;
+  call.pool = &pool;
+  call.workspaceLimit = options_.workspaceLimit;
+  if (!runKernel(*image_, signature_, symbols_, inputs, outputs, call, error))
+    return fail(options_, error);
+  return kDone;
+}
+
+struct Progress::State {
+  std::mutex mutex;
+  std::condition_variable done;
+  bool finished = false;
+  bool shown = false;
+  std::thread thread;
+};
+
+Progress::Progress(std::string what) {
+  if (!isatty(2))
+    return;
+  state_ = std::make_unique<State>();
+  State *s = state_.get();
+  try {
+    s->thread = std::thread([s, what = std::move(what)] {
+      std::unique_lock<std::mutex> lock(s->mutex);
+      for (int seconds = 1; !s->done.wait_for(lock, std::chrono::seconds(1), [s] { return s->finished; }); ++seconds) {
+        std::fprintf(stderr, "\r%s: %d s ", what.c_str(), seconds);
+        s->shown = true;
+      }
+      if (s->shown)
+        std::fprintf(stderr, "\r\x1b[K");
+    });
+  } catch (...) {
+    state_.reset(); // no thread to be had: no progress shown
+  }
+}
+
+Progress::~Progress() {
+  if (!state_)
+    return;
+  {
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    state_->finished = true;
+  }
+  state_->done.notify_one();
+  state_->thread.join();
+}
+
+} // namespace attnc::cli

@@ -1,0 +1,56 @@
+//===- attnc compile --emit: the stages behind the syntax tree ------------===//
+#include "runtime/Bind.h"
+#include "tools/attnc/Sample.h"
+#include "tools/attnc/Session.h"
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace attnc::cli {
+
+/// Without --sizes the text is general: no symbol has a value. With them, it is what a call of these sizes would get.
+int emitStage(const Options &options) {
+  Options actual = options;
+  const std::string &stage = options.emit;
+  bool gpu = stage == "cuda" || stage == "ptx" || stage == "cubin";
+  if (gpu && options.target == "cpu")
+    actual.target = "cuda";
+  if (gpu || options.target != "cpu")
+    if (int status = checkTargetOption(actual))
+      return status;
+  if (int status = checkTargetOption(actual))
+    return status;
+  if (options.output.empty() && (stage == "obj" || stage == "kernel" || stage == "cubin") && isatty(1))
+    return fail(options, fmt::format("--emit={} is not text; give -o FILE", stage));
+
+  Session session(actual);
+  Chosen chosen;
+  if (int status = chooseMixer(actual, chosen))
+    return status;
+  std::set<std::string> given;
+  for (const std::string &name : chosen.inputNames())
+    given.insert(name);
+  if (int status = session.openSignature(given))
+    return status;
+  Tensors inputs;
+  std::string error;
+  std::vector<int64_t> symbols(session.signature().symbols.size(), -1);
+  if (!options.sizes.empty() && !sampleSizes(session.signature(), options.sizes, 0, symbols, error))
+    return fail(options, error);
+  CompileRequest q = session.request(inputs);
+  for (const Argument &a : session.signature().inputs)
+    q.dtypes[a.name] = a.dtype ? *a.dtype : options.dtype.value_or(DType::F32);
+  for (size_t i = 0; i < symbols.size(); ++i)
+    if (session.signature().symbols[i].feature && symbols[i] >= 0)
+      q.extents[session.signature().symbols[i].name] = symbols[i];
+  q.stage = stage == "kernel" ? "blob" : stage;
+  CompileAnswer answer;
+  if (!askCompiler(options, q, answer))
+    return kUnavailable;
+  if (int status = statusOf(options, answer))
+    return status;
+  if (!writeBytes(options.output, stage == "kernel" ? serializeBlob(answer.blob) : answer.stage, error))
+    return fail(options, error);
+  return kDone;
+}
+
+} // namespace attnc::cli
