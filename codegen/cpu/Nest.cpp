@@ -6,6 +6,7 @@
 // In order:     for outer pars { for chunks of the vector par dim { for seq dims { body } } }.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Nest.h"
+#include "codegen/cpu/Contraction.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
@@ -158,7 +159,7 @@ private:
 /// Emits the loops of one nest.
 class Loops {
 public:
-  Loops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan, bool assumeUnit)
+  Loops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan)
       : ir(ir), scope(scope), nest(nest), plan(plan), body(nest.getBody().front()), numPar(nest.getNumPar()) {
     for (auto [lo, hi] : llvm::zip(nest.getParLo(), nest.getParHi()))
       bounds.push_back({value(lo), value(hi)});
@@ -175,7 +176,6 @@ public:
         (d < int(numPar) ? parOrder : innerOrder).push_back(d);
     vectorPar = plan.vectorDim >= 0 && plan.vectorDim < int(numPar);
     Point top(ir, scope, plan.width);
-    top.assumeUnit = assumeUnit;
     overPars(top, 0);
   }
 
@@ -278,7 +278,6 @@ private:
     Block &block = nest.getFinish().front();
     Point p(ir, scope, vectorPar ? plan.width : 1);
     p.mask = vectorPar ? at.mask : Value();
-    p.assumeUnit = at.assumeUnit;
     for (unsigned d = 0; d < numPar; ++d)
       p.bind(block.getArgument(d), parValues[d]);
     for (auto [i, v] : llvm::enumerate(results))
@@ -301,11 +300,10 @@ private:
 
 } // namespace
 
-void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan, bool assumeUnit) {
-  Loops(ir, scope, nest, plan, assumeUnit);
-}
+void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan) { Loops(ir, scope, nest, plan); }
 
-void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, Value scratch) {
+/// The planned loops, in two versions when contiguity depends on the caller's strides.
+static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest) {
   NestPlan plan = planNest(scope, machine, nest);
   Value unit;
   for (Value buffer : plan.unitBuffers) {
@@ -314,6 +312,40 @@ void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp ne
     unit = unit ? Value(ir.create<arith::AndIOp>(unit, one)) : one;
   }
   if (!unit)
-    return emitLoops(ir, scope, nest, plan, false);
-  ir.when(unit, [&] { emitLoops(ir, scope, nest, plan, true); }, [&] { emitLoops(ir, scope, nest, plan, false); });
+    return emitLoops(ir, scope, nest, plan);
+  Scope contiguous = scope;
+  for (Value buffer : plan.unitBuffers)
+    contiguous.buffers[buffer].strides.back() = ir.i64(1);
+  ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan); }, [&] { emitLoops(ir, scope, nest, plan); });
+}
+
+void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, Value scratch) {
+  std::optional<Contraction> c;
+  if (machine.vectorise && scratch)
+    c = matchContraction(scope, nest);
+  if (!c)
+    return emitPlanned(ir, scope, machine, nest);
+  // Few rows do not pay for packing B; an empty sum never touches the block of results.
+  auto extent = [&](int dim) {
+    unsigned par = nest.getNumPar();
+    Point at(ir, scope, 1);
+    return dim < int(par) ? ir.sub(at.scalar(nest.getParHi()[dim]), at.scalar(nest.getParLo()[dim]))
+                          : ir.sub(at.scalar(nest.getInnerHi()[dim - par]), at.scalar(nest.getInnerLo()[dim - par]));
+  };
+  auto atLeast = [&](int dim, int64_t least) {
+    return ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::sge, extent(dim), ir.i64(least));
+  };
+  Value pays = ir.createOrFold<arith::AndIOp>(atLeast(c->m, 4),
+                                              ir.createOrFold<arith::AndIOp>(atLeast(c->n, 4), atLeast(c->k, 4)));
+  for (int d : c->outerRed)
+    pays = ir.createOrFold<arith::AndIOp>(pays, atLeast(d, 1));
+  ir.when(
+      pays, [&] { emitContraction(ir, scope, machine, nest, *c, scratch); },
+      [&] { emitPlanned(ir, scope, machine, nest); });
+}
+
+int64_t cpu::nestScratch(const Scope &scope, const Machine &machine, tile::NestOp nest) {
+  if (!machine.vectorise || !matchContraction(scope, nest))
+    return 0;
+  return contractionScratch(machine, nest.getBody().front().getTerminator()->getOperand(0).getType());
 }

@@ -4,8 +4,11 @@
 
 namespace attnc::cpu {
 
-/// Emits loops for the nest at the builder's place. `scratch`: memory of contractionScratch() bytes, or null.
+/// Emits loops for the nest at the builder's place. `scratch`: memory of nestScratch() bytes, 64-byte aligned; null: do
+/// without.
 void emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, mlir::Value scratch);
+
+int64_t nestScratch(const Scope &scope, const Machine &machine, tile::NestOp nest);
 
 /// Which loop runs in lanes. Dims are numbered par first, then inner.
 struct NestPlan {
@@ -16,7 +19,7 @@ struct NestPlan {
 };
 NestPlan planNest(const Scope &scope, const Machine &machine, tile::NestOp nest);
 
-/// Emits the loops as planned; `assumeUnit`: the plan's unitBuffers are contiguous.
-void emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan, bool assumeUnit);
+/// Emits the loops as planned.
+void emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan);
 
 } // namespace attnc::cpu

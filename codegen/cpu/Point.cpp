@@ -249,8 +249,6 @@ Point::Address Point::address(const Buffer &buffer, ArrayRef<Lane> indices) {
   Value base = ir.i64(0), stride, offsets;
   for (auto [d, index] : llvm::enumerate(indices)) {
     Value s = buffer.strides[d];
-    if (assumeUnit && buffer.caller && d + 1 == indices.size())
-      s = ir.i64(1);
     if (index.kind == Lane::Vector) {
       Value term = constantOf(s) == 1 ? index.value : ir.create<arith::MulIOp>(index.value, ir.splat(s, width));
       offsets = offsets ? ir.create<arith::AddIOp>(offsets, term) : term;

@@ -102,8 +102,7 @@ public:
              mlir::Value condition);
 
   unsigned width;
-  mlir::Value mask;        ///< which lanes exist; null: all
-  bool assumeUnit = false; ///< the last dim of a caller's tensor has stride 1
+  mlir::Value mask; ///< which lanes exist; null: all
 
 private:
   struct Address {

@@ -307,6 +307,8 @@ private:
           slice(scope, v);
     });
     pack = place;
+    kernel.getBody().walk(
+        [&](tile::NestOp nest) { packBytes = std::max(packBytes, nestScratch(scope, machine, nest)); });
     kernelHelpers = loadAt(ctx, kHelpers, p);
     SmallVector<Value> grid;
     for (Value e : kernel.getExtents())

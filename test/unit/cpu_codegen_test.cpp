@@ -341,6 +341,98 @@ TEST_P(CpuCodegen, ReducesAcrossRows) {
       }
 }
 
+//===--- Contractions ---===//
+
+/// o[g, r, i, j] = 2 * sum over k, l of a[g, r, i, k, l] * s[k] * b[g, ...] + i: a batch dim, a dim only a has, two red
+/// dims.
+std::string contraction(const std::string &type, bool bTransposed) {
+  std::string text = R"(
+    tile.program @p symbols ["g", "r", "m", "n", "k", "l"] {
+    ^bb0(%G: i64, %R: i64, %M: i64, %N: i64, %K: i64, %L: i64):
+      %c0 = arith.constant 0 : i64
+      %a = tile.arg input 0 "a" : !tile.buf<TYPE, 5>
+      %b = tile.arg input 1 "b" : !tile.buf<TYPE, 4>
+      %s = tile.arg input 2 "s" : !tile.buf<TYPE, 1>
+      %o = tile.arg output 0 "o" : !tile.buf<TYPE, 4>
+      tile.kernel grid [%g = %G] {
+        tile.nest par [%r = %c0 to %R, %i = %c0 to %M, %j = %c0 to %N] red [%l = %c0 to %L, %k = %c0 to %K] {
+          %x = tile.load %a[%g, %r, %i, %k, %l] : !tile.buf<TYPE, 5>
+          %y = tile.load %b[%g, BAT, %l] : !tile.buf<TYPE, 4>
+          %z = tile.load %s[%k] : !tile.buf<TYPE, 1>
+          %p = arith.mulf %x, %z : COMP
+          %q = arith.mulf %p, %y : COMP
+          tile.yield %q : COMP
+        } combine [sum] finish(%r: i64, %i: i64, %j: i64, %acc: COMP) {
+          %two = arith.constant 2.0 : COMP
+          %d = arith.mulf %acc, %two : COMP
+          %f = arith.sitofp %i : i64 to COMP
+          %e = arith.addf %d, %f : COMP
+          tile.store %e, %o[%g, %r, %i, %j] : !tile.buf<TYPE, 4>
+        }
+      }
+    })";
+  auto put = [&](const std::string &word, const std::string &by) {
+    for (size_t at; (at = text.find(word)) != std::string::npos;)
+      text.replace(at, word.size(), by);
+  };
+  put("TYPE", type);
+  put("COMP", type == "f64" ? "f64" : "f32");
+  put("BAT", bTransposed ? "%j, %k" : "%k, %j");
+  return text;
+}
+
+template <typename T>
+void checkContraction(Kernel &kernel, bool bTransposed, const std::vector<int64_t> &e, int layout) {
+  int64_t G = e[0], R = e[1], M = e[2], N = e[3], K = e[4], L = e[5];
+  std::vector<int> order5 = {0, 1, 2, 3, 4}, order4 = {0, 1, 2, 3};
+  if (layout == 1)
+    order5 = {4, 3, 0, 2, 1}, order4 = {3, 0, 2, 1};
+  Array<T> a({G, R, M, K, L}, order5),
+      b(bTransposed ? std::vector<int64_t>{G, N, K, L} : std::vector<int64_t>{G, K, N, L}, order4);
+  Array<T> s({K}), o({G, R, M, N}, order4);
+  fill(a);
+  fill(b, 3);
+  fill(s, 7);
+  kernel.run(e, {a.arg(), b.arg(), s.arg(), o.arg()});
+  for (int64_t g = 0; g < G; ++g)
+    for (int64_t r = 0; r < R; ++r)
+      for (int64_t i = 0; i < M; ++i)
+        for (int64_t j = 0; j < N; ++j) {
+          double sum = 0;
+          for (int64_t k = 0; k < K; ++k)
+            for (int64_t l = 0; l < L; ++l)
+              sum += double(a(g, r, i, k, l)) * s(k) * (bTransposed ? b(g, j, k, l) : b(g, k, j, l));
+          double want = 2 * sum + double(i), tolerance = (sizeof(T) == 8 ? 1e-13 : 1e-5) * double(K * L + 10);
+          ASSERT_NEAR(double(o(g, r, i, j)), want, tolerance) << "g " << g << " r " << r << " i " << i << " j " << j;
+        }
+}
+
+TEST_P(CpuCodegen, Contracts) {
+  for (bool transposed : {false, true})
+    for (const char *type : {"f32", "f64"}) {
+      auto kernel = compile(contraction(type, transposed));
+      ASSERT_TRUE(kernel);
+      for (const std::vector<int64_t> &e : std::vector<std::vector<int64_t>>{{1, 1, 8, 32, 16, 1},
+                                                                             {2, 3, 17, 33, 5, 2},
+                                                                             {1, 1, 1, 100, 17, 1},
+                                                                             {1, 2, 4, 8, 0, 1},
+                                                                             {1, 2, 5, 9, 4, 0},
+                                                                             {0, 1, 5, 9, 4, 1},
+                                                                             {1, 2, 140, 270, 30, 1},
+                                                                             {2, 2, 131, 9, 261, 2},
+                                                                             {1, 1, 100, 100, 300, 1},
+                                                                             {1, 100, 6, 17, 9, 1}})
+        for (int layout : {0, 1}) {
+          SCOPED_TRACE(testing::Message() << type << " extents " << testing::PrintToString(e) << " layout " << layout
+                                          << " transposed " << transposed);
+          if (std::string(type) == "f64")
+            checkContraction<double>(*kernel, transposed, e, layout);
+          else
+            checkContraction<float>(*kernel, transposed, e, layout);
+        }
+    }
+}
+
 //===--- In order ---===//
 
 TEST_P(CpuCodegen, ScattersInOrder) {

@@ -1,4 +1,6 @@
 //===- attn-opt: passes on dialect text, for tests ------------------------===//
+#include "codegen/cpu/Cpu.h"
+#include "codegen/cpu/Passes.h"
 #include "dialect/attn/Attn.h"
 #include "dialect/tile/Tile.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -11,6 +13,8 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   registry.insert<attnc::attn::AttnDialect, attnc::tile::TileDialect, mlir::arith::ArithDialect,
                   mlir::func::FuncDialect, mlir::math::MathDialect>();
+  attnc::cpu::registerCpuDialects(registry);
   attnc::registerAttncPasses();
+  attnc::cpu::registerCpuPasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "attnc dialects and passes\n", registry));
 }
