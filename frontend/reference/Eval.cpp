@@ -115,7 +115,11 @@ Value Evaluator::evalTensor(ETensor &t) {
   if (!t.memo)
     t.memo = makeMemo(t.axes, "'" + t.src->name + "'");
   Value &slot = t.memo->values[offset(*t.memo)];
+  constexpr CauseList kRunning = UINT32_MAX;
+  if (slot.absent == kRunning)
+    throw EvalError{"equation '" + t.src->name + "' needs its own value"};
   if (slot.absent == 0) {
+    slot.absent = kRunning;
     Value v = eval(*t.body);
     if (t.kind == Kind::Real && t.body->kind != Kind::Real)
       v.r = asReal(v, t.body->kind);
