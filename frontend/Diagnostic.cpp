@@ -49,6 +49,9 @@ char32_t nextCodePoint(std::string_view s, size_t &i) {
       return 0xFFFD;
     value = value << 6 | (d & 0x3F);
   }
+  constexpr char32_t least[] = {0, 0x80, 0x800, 0x10000};
+  if (value < least[more] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
+    return 0xFFFD;
   i += more;
   return value;
 }

@@ -1,0 +1,47 @@
+# How lit runs the tests: which files are tests, what they may call, what a test may ask for with REQUIRES.
+#
+#   attnc, attn-opt, FileCheck, not, split-file   on the PATH
+#   %python      the interpreter that has numpy
+#   %exactly     FileCheck that compares whole lines, blanks included: for rendered diagnostics and trees. The CHECK lines of such
+#                a test are refreshed by test/update_checks.py; read the diff like code
+#
+# Features: compiler (built with MLIR), avx2, avx512. A test named *.slow.* runs only with --param slow=1.
+import os
+
+import lit.formats
+
+config.name = "attnc"
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.build_dir, "test")
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".attn", ".mlir", ".test"]
+config.excludes = ["Inputs", "unit", "fuzz"]
+
+if not lit_config.params.get("slow"):
+    for _, _, files in os.walk(config.test_source_root):
+        config.excludes += [name for name in files if ".slow." in name]
+
+if config.compiler:
+    config.available_features.add("compiler")
+else:
+    config.excludes += ["dialect", "passes", "codegen"]
+
+try:
+    with open("/proc/cpuinfo") as f:
+        flags = next((line.split() for line in f if line.startswith("flags")), [])
+    config.available_features.update({"avx2"} & set(flags))
+    if "avx512f" in flags:
+        config.available_features.add("avx512")
+except OSError:
+    pass
+
+config.environment["PATH"] = os.pathsep.join([os.path.join(config.build_dir, "bin"), config.llvm_tools_dir, os.environ["PATH"]])
+# Tests must not see the user's kernel cache, nor leave anything in it.
+config.environment["XDG_CACHE_HOME"] = os.path.join(config.test_exec_root, "cache")
+for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH"):
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
+
+config.substitutions.append(("%python", config.python))
+config.substitutions.append(("%exactly", "FileCheck --strict-whitespace --match-full-lines --dump-input=fail"))
+config.substitutions.append(("%test_root", config.test_source_root))
