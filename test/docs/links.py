@@ -21,7 +21,7 @@ def main():
         here = os.path.dirname(os.path.join(ROOT, name))
         with open(os.path.join(ROOT, name), encoding="utf-8") as f:
             text = re.sub(r"^```.*?^```", "", f.read(), flags=re.M | re.S)
-        targets = [(t, [here]) for t in re.findall(r"\]\((?!\w+:)([^)#]+)", re.sub(r"`[^`\n]*`", "", text))]
+        targets = [(t, [here]) for t in re.findall(r"\]\((?!\w+:)([^)#]+)", re.sub(r"`[^`]*`", "", text))]
         if name.endswith("README.md"):
             targets += [(t, [here, ROOT]) for t in FILE.findall(text) if not t.startswith(("build", "out/"))]
         for target, places in targets:
