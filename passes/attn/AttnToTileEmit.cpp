@@ -281,7 +281,7 @@ SmallVector<NestDim> Emitter::dimsOf(Stage &stage, const Env &fixed) {
     }
     if (!after.empty()) {
       // The first leaf runs, the others are fixed: flat = n * rest + lo < length.
-      Value lo, rest = extent(graph.extentOf(after));
+      Value lo;
       for (int a : after)
         lo = lo ? s.add(s.mul(lo, extentOf(a)), lookup(fixed, a)) : lookup(fixed, a);
       int64_t radix = *extentAsConst(graph.extentOf(after));

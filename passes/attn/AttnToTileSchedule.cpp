@@ -262,39 +262,41 @@ void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
     else
       dims[g.axis] = BufferDim{{g.axis}, BufferDim::Block, g.block};
   }
+  SmallVector<Loop> outer;
   for (const Node *loop : own) {
     Loop l{loop->axis, loop->dir};
     if (!stage.axes.contains(l.axis))
       continue;
-    std::optional<int64_t> slots = 1;
+    int64_t slots = 1; // 0: all positions
     for (int r : stage.readers) {
       SmallVector<const Node *> path;
       pathTo(kernel.schedule, r, path);
-      bool inside = llvm::is_contained(path, loop);
       for (const Access &access : stages[r].accesses) {
         if (access.stage != stage.id || !slots)
           continue;
-        if (inside && identicalAt(access, l.axis))
+        // In the same round of the loops outside: an earlier position of this loop. Else all of it has run, and only
+        // its last position is left.
+        bool running =
+            llvm::is_contained(path, loop) && llvm::all_of(outer, [&](Loop o) { return identicalAt(access, o.axis); });
+        if (running && identicalAt(access, l.axis))
           continue;
-        auto d = inside ? distanceBefore(graph, access, l) : std::nullopt;
+        auto d = running ? distanceBefore(graph, access, l) : std::nullopt;
         if (d && d->most) {
-          slots = std::max(*slots, *d->most + 1);
+          slots = std::max(slots, *d->most + 1);
           continue;
         }
-        // After the loop only its last position is left.
-        ExtentRef at = inside ? nullptr : graph.asExtent(lookup(access.at, l.axis));
+        ExtentRef at = running ? nullptr : graph.asExtent(lookup(access.at, l.axis));
         ExtentRef last =
             l.dir > 0 ? extentMake(attnc::ExtentOp::Sub, {graph.axes[l.axis].extent, extentConst(1)}) : extentConst(0);
         if (!at || !extentEqual(at, last))
-          slots = std::nullopt;
+          slots = 0;
       }
     }
-    if (!slots)
-      continue;
-    if (*slots == 1)
+    outer.push_back(l);
+    if (slots == 1)
       dropped.insert(l.axis);
-    else if (!graph.axes[l.axis].constant || *slots < *graph.axes[l.axis].constant)
-      dims[l.axis] = BufferDim{{l.axis}, BufferDim::Ring, *slots};
+    else if (slots && (!graph.axes[l.axis].constant || slots < *graph.axes[l.axis].constant))
+      dims[l.axis] = BufferDim{{l.axis}, BufferDim::Ring, slots};
   }
 
   AxisSet flat;
