@@ -296,11 +296,8 @@ private:
       Value x = total(n->args[0]), y = total(n->args[1]);
       Node *there = present(x.causes, s);
       out.node = isTrue(there) ? x.node : map(Fn::Select, n->kind, {there, x.node, y.node}, s);
-      AxisSet deciders;
-      for (const Cause &c : x.causes)
-        deciders |= c.axes;
       for (const Cause &c : y.causes)
-        add(out.causes, Cause{map(Fn::Or, Kind::Bool, {there, c.pred}, s), c.axes | deciders, c.span, -1});
+        add(out.causes, Cause{map(Fn::Or, Kind::Bool, {there, c.pred}, s), c.axes | n->args[0]->axes, c.span, -1});
       return out;
     }
     case Op::Present: out.node = present(total(n->args[0]).causes, s); return out;
@@ -470,16 +467,16 @@ private:
       }
       out.node = map(Fn::Select, n->kind, {cond, a.node, b.node}, s);
       Node *no = map(Fn::Not, Kind::Bool, {cond}, s);
+      // What an `if` lets through also mentions the axes of its condition.
       const AxisSet &axes = n->args[0]->axes;
-      for (const Cause &x : a.causes) {
-        bool both = std::any_of(b.causes.begin(), b.causes.end(), [&](const Cause &y) { return y.pred == x.pred; });
-        add(out.causes, both ? x : Cause{map(Fn::Or, Kind::Bool, {no, x.pred}, s), x.axes | axes, x.span, -1});
-      }
-      for (const Cause &x : b.causes) {
-        bool both = std::any_of(a.causes.begin(), a.causes.end(), [&](const Cause &y) { return y.pred == x.pred; });
-        if (!both)
+      auto on = [](const std::vector<Cause> &causes, const Node *pred) {
+        return std::any_of(causes.begin(), causes.end(), [&](const Cause &y) { return y.pred == pred; });
+      };
+      for (const Cause &x : a.causes)
+        add(out.causes, Cause{on(b.causes, x.pred) ? x.pred : map(Fn::Or, Kind::Bool, {no, x.pred}, s), x.axes | axes, x.span, -1});
+      for (const Cause &x : b.causes)
+        if (!on(a.causes, x.pred))
           add(out.causes, Cause{map(Fn::Or, Kind::Bool, {cond, x.pred}, s), x.axes | axes, x.span, -1});
-      }
       return out;
     }
     std::vector<Node *> args;
@@ -600,7 +597,7 @@ private:
       items.push_back(item);
       for (AxisId a : r.leaves)
         replaced.insert(a);
-      const AxisSet &axes = r.index->axes;
+      AxisSet axes = r.index->axes | r.bound->axes; // where a chunk is short depends on the chunk
       Node *low = map(Fn::Ge, Kind::Bool, {i.node, integer(0, s)}, s);
       Node *high = map(Fn::Lt, Kind::Bool, {i.node, b.node}, s);
       if (r.last) {

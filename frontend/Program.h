@@ -61,7 +61,7 @@ enum class Op : uint8_t {
   TopK,     ///< flat positions over groups[0] of the largest, along the new axes `newAxes`
   ArgSort,  ///< flat positions over groups[0] in ascending order, along newAxes; stable, NaN last
   Sort,     ///< values of args[0] in ArgSort's order, along newAxes (surface graph only)
-  Rank,     ///< place of each element of args[0] in ArgSort's order along groups[0]
+  Rank,     ///< place of each element of args[0] in TopK's order along groups[0]: largest first, NaN last
   Read,     ///< args[0] with axes replaced, see ReadItem
   Grad,     ///< derivative of the sum of args[0] with respect to tensor `tensor`, axes `kept` not summed
   Detach,   ///< args[0], a constant for Grad
@@ -83,7 +83,7 @@ enum class Fn : uint8_t {
 };
 
 /// One substitution of a Read. The `leaves` (one axis, or all of a composite, last fastest) get the position `index`.
-/// An index outside 0 .. bound-1 is absent, for a cause with the axes of `index`, except on the side `start`, where the
+/// An index outside 0 .. bound-1 is absent, for a cause with the axes of `index` and `bound`, except on the side `start`, where the
 /// read gives the init of the recurrence it reads.
 struct Node;
 struct ReadItem {
