@@ -54,18 +54,41 @@ bool Bounds::within(Value v, Value limit) {
   return extent && inside(v, extent);
 }
 
-bool Bounds::inside(Value v, const ExtentRef &extent) {
-  Range r = of(v);
-  if (!r.low || !r.high || !atLeast(r.low, 0))
+bool Bounds::below(const ExtentRef &x, const ExtentRef &y, int64_t by) {
+  if (!x || !y)
     return false;
-  // high <= extent - 1: both constant, or apart by a small constant.
-  std::optional<int64_t> high = extentAsConst(r.high);
-  if (high && atLeast(extent, *high + 1))
+  if (std::optional<int64_t> c = extentAsConst(x); c && atLeast(y, *c + by))
     return true;
-  for (int64_t k = 1; k <= 4; ++k)
-    if (extentEqual(plus(r.high, extentConst(k)), extent))
+  // Apart by a small constant.
+  for (int64_t k = by; k <= by + 4; ++k)
+    if (extentEqual(plus(x, extentConst(k)), y))
       return true;
   return false;
+}
+
+bool Bounds::inside(Value v, const ExtentRef &extent) {
+  Range r = of(v);
+  return atLeast(r.low, 0) && below(r.high, extent, 1);
+}
+
+std::optional<bool> Bounds::truth(Value v) {
+  if (std::optional<int64_t> c = constInt(v))
+    return *c != 0;
+  auto op = v.getDefiningOp<MapOp>();
+  if (!op || !typeOf(op.getArgs()[0]).isInt())
+    return {};
+  Value a = op.getArgs()[0], b = op.getArgs().size() > 1 ? op.getArgs()[1] : Value();
+  if (op.getFn() == MapFn::Gt || op.getFn() == MapFn::Ge)
+    std::swap(a, b);
+  bool strict = op.getFn() == MapFn::Lt || op.getFn() == MapFn::Gt;
+  if (!strict && op.getFn() != MapFn::Le && op.getFn() != MapFn::Ge)
+    return {};
+  Range x = of(a), y = of(b);
+  if (below(x.high, y.low, strict))
+    return true;
+  if (below(y.high, x.low, !strict))
+    return false;
+  return {};
 }
 
 Bounds::Range Bounds::of(Value v) {

@@ -15,6 +15,8 @@ public:
   bool inside(mlir::Value v, mlir::StringAttr axis) { return inside(v, table_.extent(axis)); }
   /// 0 <= v < limit, `limit` a constant or extent op.
   bool within(mlir::Value v, mlir::Value limit);
+  /// A condition that has the same value at every position.
+  std::optional<bool> truth(mlir::Value v);
 
 private:
   struct Range {
@@ -25,6 +27,8 @@ private:
   Range compute(mlir::Value v);
   ExtentRef asExtent(mlir::Value v);
   bool atLeast(const ExtentRef &e, int64_t n);
+  /// x + by <= y.
+  bool below(const ExtentRef &x, const ExtentRef &y, int64_t by);
 
   const AxisTable &table_;
   llvm::DenseMap<mlir::Value, Range> known_;

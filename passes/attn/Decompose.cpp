@@ -11,9 +11,8 @@
 //   %r = select(%z == 0, 0, 1 / %z)
 //   %p = select(%g, %e * %r, 0)
 //
-// A union shares %m and %z over all its operands. logsumexp adds %m0 to log(%z), with m0 = 0 for every m that is not
-// finite: -inf, inf and NaN then come out as themselves. A running sum, product or maximum becomes a recurrence along
-// its axes.
+// A union shares %m and %z over all its operands. logsumexp is %m0 + log(%z) where %m is finite, else %m: -inf, inf and
+// NaN come out as themselves. A running sum, product or maximum becomes a recurrence along its axes.
 //
 // Leaves: reduce sum prod max min any all, argreduce, topk, argsort, rank, and the maps listed in Passes.td.
 // Pinned by test/passes/attn/decompose.mlir.
@@ -118,8 +117,8 @@ Value countElements(Build &b, const AxisTable &table, ArrayRef<StringAttr> axes,
   return count ? b.mul(count, times) : times;
 }
 
-/// m where it is finite, else 0.
-static Value finiteOr0(Build &b, Value m) { return b.select(b.map(MapFn::IsFinite, m), m, b.number(0, m)); }
+/// What is subtracted from the operands of exp: the maximum, but 0 where it is -inf, since -inf - -inf is NaN.
+static Value shiftOf(Build &b, Value m) { return b.select(b.eq(m, b.number(-Build::inf, m)), b.number(0, m), m); }
 
 Value decomposeReduce(ReduceOp op, const AxisTable &table) {
   Build b(op);
@@ -136,8 +135,10 @@ Value decomposeReduce(ReduceOp op, const AxisTable &table) {
       guard = b.andOf(x, guard);
     return b.broadcast(countElements(b, table, axes, guard), wanted);
   case Reduction::LogSumExp: {
-    Value m = finiteOr0(b, b.reduce(Reduction::Max, axes, x, guard));
-    return b.add(m, b.map(MapFn::Log, b.reduce(Reduction::Sum, axes, b.exp(b.sub(x, m)), guard)));
+    // The same maximum and sum as a softmax of this operand has, so that both are computed once.
+    Value m = b.reduce(Reduction::Max, axes, x, guard), m0 = shiftOf(b, m);
+    Value z = b.reduce(Reduction::Sum, axes, b.exp(b.sub(x, m0)), guard);
+    return b.select(b.map(MapFn::IsFinite, m), b.add(m0, b.map(MapFn::Log, z)), m);
   }
   case Reduction::Norm:
     return b.map(MapFn::Sqrt, b.reduce(Reduction::Sum, axes, b.mul(x, x), guard));
@@ -161,7 +162,7 @@ SmallVector<Value> decomposeSoftmax(SoftmaxOp op) {
     m = m ? b.max(m, one) : one;
   }
   Value zero = b.number(0, m), one = b.number(1, m);
-  Value m0 = b.select(b.eq(m, b.number(-Build::inf, m)), zero, m);
+  Value m0 = shiftOf(b, m);
   SmallVector<Value> results;
   Value z;
   for (auto [i, x] : llvm::enumerate(op.getArgs())) {

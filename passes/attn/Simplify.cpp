@@ -181,12 +181,17 @@ Value foldMap(MapOp op, Bounds &bounds) {
   Value x = op.getArgs()[0], y = op.getArgs().size() > 1 ? op.getArgs()[1] : Value();
   Type type = op.getType();
   auto same = [&](Value v) { return v.getType() == type ? v : Value(); };
+  auto is = [&](Value v, bool truth) { return bounds.truth(v) == truth; };
   switch (op.getFn()) {
   case MapFn::Add:
     if (!typeOf(x).isFloat()) // -0 + 0 is 0
       return isNumber(y, 0) ? same(x) : isNumber(x, 0) ? same(y) : Value();
     return {};
   case MapFn::Sub:
+    if (std::optional<int64_t> c = constInt(y); c && *c < 0 && *c > std::numeric_limits<int64_t>::min()) {
+      Build b(op);
+      return b.add(x, b.integer(-*c));
+    }
     return isNumber(y, 0) ? same(x) : Value();
   case MapFn::Mul:
     if (isNumber(y, 1))
@@ -200,13 +205,13 @@ Value foldMap(MapOp op, Bounds &bounds) {
   case MapFn::Mod:
     return typeOf(x).isInt() && bounds.within(x, y) ? same(x) : Value();
   case MapFn::And:
-    if (x == y || isNumber(y, 1) || isNumber(x, 0))
+    if (x == y || (is(y, true) && same(x)) || is(x, false))
       return same(x);
-    return isNumber(x, 1) || isNumber(y, 0) ? same(y) : Value();
+    return is(x, true) || is(y, false) ? same(y) : Value();
   case MapFn::Or:
-    if (x == y || isNumber(y, 0) || isNumber(x, 1))
+    if (x == y || (is(y, false) && same(x)) || is(x, true))
       return same(x);
-    return isNumber(x, 0) || isNumber(y, 1) ? same(y) : Value();
+    return is(x, false) || is(y, true) ? same(y) : Value();
   case MapFn::Not:
     if (auto inner = x.getDefiningOp<MapOp>(); inner && inner.getFn() == MapFn::Not)
       return inner.getArgs()[0];
@@ -215,8 +220,9 @@ Value foldMap(MapOp op, Bounds &bounds) {
   case MapFn::Max:
     return op.getArgs().size() == 2 && x == y ? x : Value();
   case MapFn::Select:
-    if (std::optional<int64_t> c = constInt(x))
-      return same(op.getArgs()[*c ? 1 : 2]);
+    if (std::optional<bool> c = bounds.truth(x))
+      if (Value v = same(op.getArgs()[*c ? 1 : 2]))
+        return v;
     return y == op.getArgs()[2] ? same(y) : Value();
   case MapFn::ToF32:
   case MapFn::ToF64:
@@ -257,7 +263,7 @@ Value foldRead(ReadOp op, Bounds &bounds) {
 }
 
 /// Drops a guard that always holds, unless it alone has some axis; a sum along axes that nothing has is a product.
-Value foldReduce(ReduceOp op, const AxisTable &table) {
+Value foldReduce(ReduceOp op, const AxisTable &table, Bounds &bounds) {
   Build b(op);
   Axes axes = axesFrom(op.getAxes());
   Value x = op.getSource(), guard = op.getGuard();
@@ -267,7 +273,8 @@ Value foldReduce(ReduceOp op, const AxisTable &table) {
     Value v = guard ? b.select(guard, x, identityOf(b, op.getRed(), typeOf(x).getElem())) : x;
     return v.getType() == op.getType() ? v : Value();
   }
-  if (guard && constInt(guard) == 1)
+  if (guard && bounds.truth(guard) == true &&
+      axesUnion(axesOf(x), axes).size() == axesUnion(axesUnion(axesOf(x), axes), axesOf(guard)).size())
     return b.reduce(op.getRed(), axes, x);
   if (op.getRed() == Reduction::Sum && typeOf(x).isInt() && !guard) {
     Axes own;
@@ -300,6 +307,8 @@ bool Simplify::fold(MixerOp mixer, const AxisTable &table) {
   bool changed = false;
   Bounds bounds(table);
   for (Operation &op : llvm::make_early_inc_range(*mixer.getBody())) {
+    if (op.getNumResults() && op.use_empty())
+      continue;
     Value with;
     if (auto map = dyn_cast<MapOp>(op)) {
       with = foldConstant(map);
@@ -308,16 +317,15 @@ bool Simplify::fold(MixerOp mixer, const AxisTable &table) {
     } else if (auto read = dyn_cast<ReadOp>(op))
       with = foldRead(read, bounds);
     else if (auto reduce = dyn_cast<ReduceOp>(op))
-      with = foldReduce(reduce, table);
+      with = foldReduce(reduce, table, bounds);
     else if (auto extent = dyn_cast<attn::ExtentOp>(op)) {
       if (std::optional<int64_t> c = extentAsConst(table.parse(extent.getText())))
         with = Build(extent).integer(*c);
     }
-    // An op may stand for itself in a cycle of maps that is no recurrence only by a mistake of an earlier pass.
     if (!with || with.getType() != op.getResult(0).getType() || with == op.getResult(0))
       continue;
+    // Not erased yet: bounds are remembered by value.
     op.getResult(0).replaceAllUsesWith(with);
-    op.erase();
     changed = true;
   }
   return changed;

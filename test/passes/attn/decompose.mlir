@@ -48,10 +48,12 @@ attn.mixer @reductions attributes {symbols = ["N"], axes = {i = "N", j = "4"}} {
   // CHECK: %[[SOME:.+]] = attn.reduce sum [i] %[[ONE]]
   // CHECK: attn.map mul(%[[SOME]], %{{.+}})
   %count = attn.reduce count [i, j] %x guard %g : [i, j] f32, [i] i1 -> [] i64
-  // logsumexp adds 0 instead of a maximum that is not finite.
+  // logsumexp is its maximum where that is not finite.
   // CHECK: %[[M:.+]] = attn.reduce max [j]
-  // CHECK: attn.map isfinite(%[[M]])
-  // CHECK: attn.map log
+  // CHECK-DAG: %[[LOG:.+]] = attn.map log
+  // CHECK-DAG: %[[LSE:.+]] = attn.map add(%{{.+}}, %[[LOG]])
+  // CHECK-DAG: %[[FINITE:.+]] = attn.map isfinite(%[[M]])
+  // CHECK: attn.map select(%[[FINITE]], %[[LSE]], %[[M]])
   %lse = attn.reduce logsumexp [j] %x : [i, j] f32 -> [i] f32
   // CHECK: attn.reduce sum
   // CHECK: attn.map sqrt

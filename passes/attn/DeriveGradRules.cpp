@@ -1,0 +1,357 @@
+//===- Derivatives of single ops ------------------------------------------===//
+#include "passes/attn/DeriveGradRules.h"
+#include "passes/attn/Decompose.h"
+#include <cmath>
+
+using namespace mlir;
+
+namespace attnc::attn {
+
+bool isDifferentiable(Operation *op, unsigned i) {
+  if (!typeOf(op->getOperand(i)).isFloat() || op->getNumResults() == 0 || !typeOf(op->getResult(0)).isFloat())
+    return false;
+  if (auto map = dyn_cast<MapOp>(op)) {
+    switch (map.getFn()) {
+    case MapFn::Floor:
+    case MapFn::Ceil:
+    case MapFn::Round:
+    case MapFn::Sign:
+    case MapFn::IDiv:
+      return false;
+    default:
+      return true;
+    }
+  }
+  if (auto softmax = dyn_cast<SoftmaxOp>(op))
+    return i < softmax.getArgs().size();
+  return isa<ReadOp, ReduceOp, CumOp, EquationOp>(op) && i == 0;
+}
+
+//===--- maps -------------------------------------------------------------===//
+
+/// d fn(x) / dx for functions of one operand, from x and y = fn(x).
+static Value slope(Build &b, MapFn fn, Value x, Value y) {
+  auto number = [&](double v) { return b.number(v, x); };
+  Value one = number(1), zero = number(0);
+  auto sigmoid = [&](Value v) { return b.map(MapFn::Sigmoid, v); };
+  switch (fn) {
+  case MapFn::Exp:
+    return y;
+  case MapFn::Exp2:
+    return b.mul(y, number(std::log(2.0)));
+  case MapFn::Expm1:
+    return b.exp(x);
+  case MapFn::Log:
+    return b.div(one, x);
+  case MapFn::Log1p:
+    return b.div(one, b.add(one, x));
+  case MapFn::Sqrt:
+    return b.div(number(0.5), y);
+  case MapFn::Rsqrt:
+    return b.div(b.mul(number(-0.5), y), x);
+  case MapFn::Abs: // 0 at 0
+    return b.map(MapFn::Sign, x);
+  case MapFn::Sin:
+    return b.map(MapFn::Cos, x);
+  case MapFn::Cos:
+    return b.neg(b.map(MapFn::Sin, x));
+  case MapFn::Tanh:
+    return b.sub(one, b.mul(y, y));
+  case MapFn::Sigmoid: // y (1 - y), with 1 - y not by subtraction
+    return b.mul(y, sigmoid(b.neg(x)));
+  case MapFn::LogSigmoid:
+    return sigmoid(b.neg(x));
+  case MapFn::Softplus:
+    return sigmoid(x);
+  case MapFn::Relu: // 0 at 0
+    return b.select(b.lt(zero, x), one, zero);
+  case MapFn::Silu: {
+    Value s = sigmoid(x);
+    return b.mul(s, b.add(one, b.mul(x, sigmoid(b.neg(x)))));
+  }
+  case MapFn::Gelu: {
+    Value cdf = b.mul(number(0.5), b.add(one, b.map(MapFn::Erf, b.mul(x, number(std::sqrt(0.5))))));
+    Value pdf = b.mul(number(1 / std::sqrt(2 * M_PI)), b.exp(b.mul(number(-0.5), b.mul(x, x))));
+    return b.add(cdf, b.mul(x, pdf));
+  }
+  case MapFn::GeluTanh: {
+    // x sigmoid(w), w = 2 sqrt(2 / pi) (x + 0.044715 x^3)
+    double k = 2 * std::sqrt(2 / M_PI);
+    Value square = b.mul(x, x);
+    Value w = b.mul(b.mul(number(k), x), b.add(one, b.mul(number(0.044715), square)));
+    Value dw = b.mul(number(k), b.add(one, b.mul(number(3 * 0.044715), square)));
+    Value s = sigmoid(w);
+    return b.add(s, b.mul(b.mul(x, dw), b.mul(s, sigmoid(b.neg(w)))));
+  }
+  case MapFn::Erf:
+    return b.mul(number(2 / std::sqrt(M_PI)), b.exp(b.neg(b.mul(x, x))));
+  default:
+    return {};
+  }
+}
+
+Value mapAdjoint(Build &b, MapOp op, unsigned i, Value adjoint) {
+  auto args = op.getArgs();
+  Value x = args[0], y = op.getResult(), other = args.size() > 1 ? args[1 - std::min(i, 1u)] : Value();
+  auto times = [&](Value v) { return b.mul(adjoint, v); };
+  auto where = [&](Value c, Value v) { return b.select(c, v, b.number(0, v)); };
+  switch (op.getFn()) {
+  case MapFn::Neg:
+    return b.neg(adjoint);
+  case MapFn::Add:
+    return adjoint;
+  case MapFn::Sub:
+    return i == 0 ? adjoint : b.neg(adjoint);
+  case MapFn::Mul:
+    return times(other);
+  case MapFn::Div:
+    return i == 0 ? b.div(adjoint, other) : b.neg(b.div(times(y), args[1]));
+  case MapFn::Pow: {
+    Value e = args[1];
+    if (i == 0) {
+      std::optional<double> c = constReal(e);
+      if (c == 2)
+        return times(b.mul(e, x));
+      // x ** 0 is constant, also at 0.
+      Value one = b.number(1, x);
+      Value raised = c == 1 ? one : b.mul(e, b.map(MapFn::Pow, {x, b.sub(e, one)}));
+      return times(c ? raised : where(b.map(MapFn::Ne, {e, b.number(0, e)}), raised));
+    }
+    return where(b.map(MapFn::Ne, {x, b.number(0, x)}), times(b.mul(y, b.map(MapFn::Log, x))));
+  }
+  case MapFn::Select:
+    return i == 1 ? where(x, adjoint) : b.select(x, b.number(0, adjoint), adjoint);
+  case MapFn::Min:
+  case MapFn::Max: {
+    // Ties share equally.
+    Type elem = typeOf(y).getElem();
+    Value ties;
+    for (Value arg : args) {
+      Value hit = b.convert(b.eq(arg, y), elem);
+      ties = ties ? b.add(ties, hit) : hit;
+    }
+    return where(b.eq(args[i], y), b.div(adjoint, ties));
+  }
+  case MapFn::Clamp: {
+    Value isX = b.eq(x, y);
+    if (i == 0)
+      return where(isX, adjoint);
+    Value isHigh = b.eq(args[2], y);
+    Value mine = i == 2 ? isHigh : b.notOf(isHigh);
+    return where(b.andOf(b.notOf(isX), mine), adjoint);
+  }
+  case MapFn::LogAddExp:
+    // exp(x - y) is at most 1; y = -inf has no slope.
+    return where(b.map(MapFn::Ne, {y, b.number(-Build::inf, y)}), times(b.exp(b.sub(args[i], y))));
+  case MapFn::Mod:
+    return i == 0 ? adjoint : b.neg(times(b.map(MapFn::Floor, b.div(x, args[1]))));
+  case MapFn::ToF32:
+  case MapFn::ToF64:
+  case MapFn::CastF16:
+  case MapFn::CastBF16:
+  case MapFn::CastF32:
+  case MapFn::CastF64:
+    return adjoint;
+  default: {
+    Value s = slope(b, op.getFn(), x, y);
+    return s ? times(s) : Value();
+  }
+  }
+}
+
+//===--- reductions -------------------------------------------------------===//
+
+Value reduceAdjoint(Build &b, ReduceOp op, const AxisTable &table, Value adjoint) {
+  Value x = op.getSource(), guard = op.getGuard(), y = op.getResult();
+  Axes axes = axesFrom(op.getAxes());
+  auto there = [&](Value v) { return b.guarded(guard, v, 0); };
+  auto where = [&](Value c, Value v) { return b.select(b.andOf(guard, c), v, b.number(0, v)); };
+  auto sumOf = [&](Value v) { return b.reduce(Reduction::Sum, axes, v, guard); };
+  Type elem = typeOf(y).getElem();
+  switch (op.getRed()) {
+  case Reduction::Sum:
+    return there(adjoint);
+  case Reduction::Mean: {
+    Value count = b.max(countElements(b, table, axes, guard), b.integer(1));
+    return there(b.div(adjoint, b.convert(count, elem)));
+  }
+  case Reduction::Prod: {
+    // The product of the others: y / x, unless zeros are among them.
+    Value zero = b.number(0, x), one = b.number(1, x);
+    Value isZero = b.eq(x, zero);
+    Value zeros = sumOf(b.convert(isZero, b.i64()));
+    Value rest = b.reduce(Reduction::Prod, axes, b.select(isZero, one, x), guard);
+    Value alone = b.select(b.eq(zeros, b.integer(1)), rest, zero);
+    Value others = b.select(isZero, alone, b.select(b.eq(zeros, b.integer(0)), b.div(y, x), zero));
+    return there(b.mul(adjoint, others));
+  }
+  case Reduction::Max:
+  case Reduction::Min: {
+    Value hit = b.eq(x, y);
+    return where(hit, b.div(adjoint, sumOf(b.convert(hit, elem))));
+  }
+  case Reduction::LogSumExp: {
+    Value alive = b.map(MapFn::Ne, {y, b.number(-Build::inf, y)});
+    return where(alive, b.mul(adjoint, b.exp(b.sub(x, y))));
+  }
+  case Reduction::Norm: // 0 at 0
+    return where(b.map(MapFn::Ne, {y, b.number(0, y)}), b.mul(adjoint, b.div(x, y)));
+  default:
+    return {};
+  }
+}
+
+SmallVector<Value> softmaxAdjoints(Build &b, SoftmaxOp op, ArrayRef<Value> adjoints) {
+  // x' = p (p' - sum of p p'); p is 0 where the guard is false, but p' may be anything there.
+  Value dot;
+  for (auto [i, p] : llvm::enumerate(op.getOuts())) {
+    if (!adjoints[i])
+      continue;
+    Axes group = axesFrom(cast<ArrayAttr>(op.getGroups()[i]));
+    Value part = b.mul(p, adjoints[i]);
+    part = group.empty() ? b.guarded(op.guard(i), part, 0) : b.reduce(Reduction::Sum, group, part, op.guard(i));
+    dot = dot ? b.add(dot, part) : part;
+  }
+  SmallVector<Value> results;
+  for (auto [i, p] : llvm::enumerate(op.getOuts())) {
+    Value slope = adjoints[i] ? b.sub(adjoints[i], dot) : b.neg(dot);
+    results.push_back(b.guarded(op.guard(i), b.mul(p, slope), 0));
+  }
+  return results;
+}
+
+//===--- reads ------------------------------------------------------------===//
+
+namespace {
+/// Positions that replace axes.
+using Moves = llvm::SmallDenseMap<StringAttr, Value>;
+
+/// An index as the axis `axis` plus `rest` (null: 0), which does not depend on it.
+struct Shift {
+  StringAttr axis;
+  Value rest;
+};
+} // namespace
+
+/// `v` with axes replaced. Index arithmetic is rebuilt, so that its shape stays visible and nothing is clamped on the
+/// way.
+static Value moved(Build &b, Value v, const Moves &moves) {
+  Axes own;
+  SmallVector<Value> at;
+  for (StringAttr axis : axesOf(v))
+    if (auto it = moves.find(axis); it != moves.end()) {
+      own.push_back(axis);
+      at.push_back(it->second);
+    }
+  if (own.empty())
+    return v;
+  if (v.getDefiningOp<IndexOp>())
+    return at[0];
+  if (auto map = v.getDefiningOp<MapOp>(); map && !typeOf(v).isFloat()) {
+    SmallVector<Value> args;
+    for (Value arg : map.getArgs())
+      args.push_back(moved(b, arg, moves));
+    return b.map(map.getFn(), args);
+  }
+  return b.read(v, own, at);
+}
+
+static std::optional<Shift> shiftOf(Build &b, Value index, StringAttr axis) {
+  if (auto op = index.getDefiningOp<IndexOp>())
+    return op.getAxisAttr() == axis ? std::optional<Shift>(Shift{axis, Value()}) : std::nullopt;
+  auto map = index.getDefiningOp<MapOp>();
+  if (!map || (map.getFn() != MapFn::Add && map.getFn() != MapFn::Sub))
+    return {};
+  bool isSub = map.getFn() == MapFn::Sub;
+  Value x = map.getArgs()[0], y = map.getArgs()[1];
+  if (!isSub && !hasAxis(x, axis))
+    std::swap(x, y);
+  if (!hasAxis(x, axis) || hasAxis(y, axis))
+    return {};
+  std::optional<Shift> inner = shiftOf(b, x, axis);
+  if (!inner)
+    return {};
+  if (!inner->rest)
+    return Shift{axis, isSub ? b.sub(b.integer(0), y) : y};
+  return Shift{axis, isSub ? b.sub(inner->rest, y) : b.add(inner->rest, y)};
+}
+
+Value readAdjoint(Build &b, ReadOp op, AxisTable &table, Value adjoint, ArrayRef<StringAttr> kept) {
+  Axes replaced = axesFrom(op.getAxes());
+  Axes stay = axesMinus(axesOf(op.getSource()), replaced);
+  // Which axis of the reading side each index follows; none: the index is compared.
+  SmallVector<std::optional<Shift>> shifts;
+  Axes assigned;
+  for (auto [axis, index] : llvm::zip(replaced, op.getIndices())) {
+    std::optional<Shift> found;
+    Axes candidates(axesOf(index));
+    llvm::stable_sort(candidates, [&, a = axis](StringAttr x, StringAttr y) { return x == a && y != a; });
+    for (StringAttr candidate : candidates) {
+      if (llvm::is_contained(stay, candidate) || llvm::is_contained(assigned, candidate) ||
+          llvm::is_contained(kept, candidate))
+        continue;
+      if ((found = shiftOf(b, index, candidate)))
+        break;
+    }
+    if (found)
+      assigned.push_back(found->axis);
+    shifts.push_back(found);
+  }
+  // What is left of a shift must not follow an axis that is assigned elsewhere.
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::optional<Shift> &shift : shifts) {
+      if (!shift || !shift->rest)
+        continue;
+      if (llvm::any_of(axesOf(shift->rest), [&](StringAttr a) { return llvm::is_contained(assigned, a); })) {
+        llvm::erase(assigned, shift->axis);
+        shift.reset();
+        changed = true;
+      }
+    }
+  }
+  Axes reading = axesMinus(axesMinus(axesMinus(axesOf(op.getResult()), stay), assigned), kept);
+  // The reading side's axes that are summed; those that share a name with an axis of the source get copies.
+  Moves renames;
+  Axes summed;
+  for (StringAttr axis : reading) {
+    if (!llvm::is_contained(replaced, axis)) {
+      summed.push_back(axis);
+      continue;
+    }
+    summed.push_back(table.addAxis(axis.getValue(), table.extent(axis)));
+    renames[axis] = b.index(summed.back());
+  }
+  Moves moves = renames;
+  Value guard;
+  for (auto [axis, shift] : llvm::zip(replaced, shifts)) {
+    if (!shift)
+      continue;
+    Value at = b.index(axis);
+    if (shift->rest)
+      at = b.sub(at, moved(b, shift->rest, renames));
+    moves[shift->axis] = at;
+    ExtentRef from = table.extent(axis), to = table.extent(shift->axis);
+    if (shift->rest || !extentEqual(from, to)) {
+      guard = b.andOf(guard, b.lt(at, b.extent(table, to)));
+      if (shift->rest)
+        guard = b.andOf(guard, b.map(MapFn::Ge, {at, b.integer(0)}));
+    }
+  }
+  for (auto [axis, shift, index] : llvm::zip(replaced, shifts, op.getIndices()))
+    if (!shift)
+      guard = b.andOf(guard, b.eq(moved(b, index, moves), b.index(axis)));
+  Axes own;
+  SmallVector<Value> at;
+  for (StringAttr axis : axesOf(adjoint))
+    if (auto it = moves.find(axis); it != moves.end()) {
+      own.push_back(axis);
+      at.push_back(it->second);
+    }
+  Value value = b.read(adjoint, own, at);
+  if (summed.empty())
+    return b.guarded(guard, value, 0);
+  return b.reduce(Reduction::Sum, summed, value, guard);
+}
+
+} // namespace attnc::attn

@@ -1,0 +1,151 @@
+// Gradients as ordinary ops; simplified, so that only what matters is left.
+// RUN: attn-opt %s --attn-derive-grad --attn-simplify | FileCheck %s
+
+// A contraction: what the other operand brings is summed over the axes that W lacks.
+// CHECK-LABEL: @contraction
+attn.mixer @contraction attributes {symbols = ["N"], axes = {i = "N", j = "N", d = "8"}} {
+  %q = attn.input "q" dims [[i], [d]] storage f32 -> [d, i] f32
+  // CHECK: %[[K:.+]] = attn.input "k"
+  %k = attn.input "k" dims [[j], [d]] storage f32 -> [d, j] f32
+  // CHECK: %[[C:.+]] = attn.input "c"
+  %c = attn.input "c" dims [[i], [j]] storage f32 -> [i, j] f32
+  %p = attn.map mul(%q, %k) : [d, i] f32, [d, j] f32 -> [d, i, j] f32
+  %s = attn.reduce sum [d] %p : [d, i, j] f32 -> [i, j] f32
+  %l = attn.map mul(%s, %c) : [i, j] f32, [i, j] f32 -> [i, j] f32
+  %g = attn.grad %l wrt %q keep [] : [i, j] f32, [d, i] f32 -> [d, i] f32
+  // CHECK: %[[P:.+]] = attn.map mul(%[[C]], %[[K]])
+  // CHECK: %[[G:.+]] = attn.reduce sum [j] %[[P]] : [d, i, j] f32 -> [d, i] f32
+  // CHECK: attn.output "g" %[[G]]
+  attn.output "g" %g dims [[i], [d]] storage f32 : [d, i] f32
+}
+
+// An axis that the variable lacks and nothing touches is kept by not summing it.
+// CHECK-LABEL: @keep
+attn.mixer @keep attributes {symbols = ["N"], axes = {a = "8", t = "N"}} {
+  %w = attn.input "w" dims [[a]] storage f32 -> [a] f32
+  %x = attn.input "x" dims [[t], [a]] storage f32 -> [a, t] f32
+  %p = attn.map mul(%w, %x) : [a] f32, [a, t] f32 -> [a, t] f32
+  %l = attn.reduce sum [a] %p : [a, t] f32 -> [t] f32
+  %g = attn.grad %l wrt %w keep [t] : [t] f32, [a] f32 -> [a, t] f32
+  // CHECK: %[[X:.+]] = attn.input "x"
+  // CHECK-NOT: attn.reduce
+  // CHECK: attn.output
+  attn.output "g" %g dims [[t], [a]] storage f32 : [a, t] f32
+}
+
+// A shift is read the other way, where that is inside.
+// CHECK-LABEL: @shift
+attn.mixer @shift attributes {symbols = ["N"], axes = {t = "N"}} {
+  %x = attn.input "x" dims [[t]] storage f32 -> [t] f32
+  // CHECK: %[[C:.+]] = attn.input "c"
+  %c = attn.input "c" dims [[t]] storage f32 -> [t] f32
+  %t = attn.index "t"
+  %one = attn.const 1 : i64
+  %zero = attn.const 0 : i64
+  %none = attn.const 0.0 : f32
+  %before = attn.map sub(%t, %one) : [t] i64, [] i64 -> [t] i64
+  %start = attn.map lt(%before, %zero) : [t] i64, [] i64 -> [t] i1
+  %r = attn.read %x [t = %before] : [t] f32, [t] i64 -> [t] f32
+  %y = attn.map select(%start, %none, %r) : [t] i1, [] f32, [t] f32 -> [t] f32
+  %l = attn.map mul(%y, %c) : [t] f32, [t] f32 -> [t] f32
+  %g = attn.grad %l wrt %x keep [] : [t] f32, [t] f32 -> [t] f32
+  // CHECK: %[[Y:.+]] = attn.map select(%{{.+}}, %{{.+}}, %[[C]])
+  // CHECK: %[[NEXT:.+]] = attn.map add(%{{.+}}, %{{.+}}) : [t] i64
+  // CHECK: %[[IN:.+]] = attn.map lt(%[[NEXT]], %{{.+}})
+  // CHECK: %[[R:.+]] = attn.read %[[Y]] [t = %[[NEXT]]]
+  // CHECK: attn.map select(%[[IN]], %[[R]], %{{.+}})
+  attn.output "g" %g dims [[t]] storage f32 : [t] f32
+}
+
+// A gather becomes a scatter: a sum over the reading side where the index is the position.
+// CHECK-LABEL: @gather
+attn.mixer @gather attributes {symbols = ["N", "M"], axes = {i = "N", j = "M"}} {
+  %x = attn.input "x" dims [[j]] storage f32 -> [j] f32
+  // CHECK: %[[S:.+]] = attn.input "s"
+  %s = attn.input "s" dims [[i]] storage i32 -> [i] i64
+  // CHECK: %[[C:.+]] = attn.input "c"
+  %c = attn.input "c" dims [[i]] storage f32 -> [i] f32
+  %r = attn.read %x [j = %s] : [j] f32, [i] i64 -> [i] f32
+  %l = attn.map mul(%r, %c) : [i] f32, [i] f32 -> [i] f32
+  %g = attn.grad %l wrt %x keep [] : [i] f32, [j] f32 -> [j] f32
+  // CHECK: %[[J:.+]] = attn.index "j"
+  // CHECK: %[[HIT:.+]] = attn.map eq(%[[S]], %[[J]]) : [i] i64, [j] i64 -> [i, j] i1
+  // CHECK: attn.reduce sum [i] %[[C]] guard %[[HIT]]
+  attn.output "g" %g dims [[j]] storage f32 : [j] f32
+}
+
+// A recurrence as a whole: one recurrence back.
+// CHECK-LABEL: @recurrence
+attn.mixer @recurrence attributes {symbols = ["N"], axes = {t = "N"}} {
+  // CHECK: %[[X:.+]] = attn.input "x"
+  %x = attn.input "x" dims [[t]] storage f32 -> [t] f32
+  // CHECK: %[[A:.+]] = attn.input "a"
+  %a = attn.input "a" dims [[t]] storage f32 -> [t] f32
+  %t = attn.index "t"
+  %one = attn.const 1 : i64
+  %zero = attn.const 0 : i64
+  %none = attn.const 0.0 : f32
+  %before = attn.map sub(%t, %one) : [t] i64, [] i64 -> [t] i64
+  %start = attn.map lt(%before, %zero) : [t] i64, [] i64 -> [t] i1
+  %r = attn.read %h [t = %before] : [t] f32, [t] i64 -> [t] f32
+  %old = attn.map select(%start, %none, %r) : [t] i1, [] f32, [t] f32 -> [t] f32
+  %p = attn.map mul(%a, %old) : [t] f32, [t] f32 -> [t] f32
+  %new = attn.map add(%p, %x) : [t] f32, [t] f32 -> [t] f32
+  %h = attn.equation "h" %new cycle 0 loops [t = 1] : [t] f32
+  %ga = attn.grad %h wrt %a keep [] : [t] f32, [t] f32 -> [t] f32
+  %gx = attn.grad %h wrt %x keep [] : [t] f32, [t] f32 -> [t] f32
+  // Both gradients share it.
+  // CHECK: attn.map mul(%[[H:.+]], %[[A]])
+  // CHECK: %[[BACK:.+]] = attn.equation "back" %{{.+}} cycle 1 loops [t = -1]
+  // CHECK: attn.read %[[BACK]]
+  // CHECK: %[[H]] = attn.equation "h.grad" %{{.+}} cycle 1 loops [t = -1]
+  // CHECK-NOT: attn.equation
+  // CHECK: attn.output "gx" %[[H]]
+  attn.output "ga" %ga dims [[t]] storage f32 : [t] f32
+  attn.output "gx" %gx dims [[t]] storage f32 : [t] f32
+}
+
+// In a cycle what is read along its loop is a constant: only the direct use of W counts.
+// CHECK-LABEL: @in_cycle
+attn.mixer @in_cycle attributes {symbols = ["N"], axes = {t = "N"}} {
+  // CHECK: %[[X:.+]] = attn.input "x"
+  %x = attn.input "x" dims [[t]] storage f32 -> [t] f32
+  %t = attn.index "t"
+  %one = attn.const 1 : i64
+  %before = attn.map sub(%t, %one) : [t] i64, [] i64 -> [t] i64
+  %r = attn.read %w [t = %before] : [t] f32, [t] i64 -> [t] f32
+  %v = attn.equation "v" %r cycle 0 loops [t = 1] : [t] f32
+  %a = attn.map mul(%v, %x) : [t] f32, [t] f32 -> [t] f32
+  %l = attn.map mul(%a, %r) : [t] f32, [t] f32 -> [t] f32
+  %g = attn.grad %l wrt %v keep [] : [t] f32, [t] f32 -> [t] f32
+  // CHECK: %[[R:.+]] = attn.read
+  // CHECK: %[[G:.+]] = attn.map mul(%[[R]], %[[X]])
+  // CHECK: attn.map sub(%{{.+}}, %[[G]])
+  %new = attn.map sub(%v, %g) : [t] f32, [t] f32 -> [t] f32
+  %w = attn.equation "w" %new cycle 0 loops [t = 1] : [t] f32
+  attn.output "w" %w dims [[t]] storage f32 : [t] f32
+}
+
+// The inner gradient comes first; x ** 3 has the second derivative 6 x.
+// CHECK-LABEL: @nested
+attn.mixer @nested attributes {symbols = [], axes = {i = "4"}} {
+  %x = attn.input "x" dims [[i]] storage f32 -> [i] f32
+  %three = attn.const 3.0 : f32
+  %p = attn.map pow(%x, %three) : [i] f32, [] f32 -> [i] f32
+  %g = attn.grad %p wrt %x keep [] : [i] f32, [i] f32 -> [i] f32
+  %h = attn.grad %g wrt %x keep [] : [i] f32, [i] f32 -> [i] f32
+  // CHECK-NOT: attn.grad
+  attn.output "h" %h dims [[i]] storage f32 : [i] f32
+}
+
+// What does not depend on the variable, or is detached, has the derivative 0.
+// CHECK-LABEL: @none
+attn.mixer @none attributes {symbols = [], axes = {i = "4"}} {
+  %x = attn.input "x" dims [[i]] storage f32 -> [i] f32
+  %d = attn.detach %x : [i] f32
+  %y = attn.map exp(%d) : [i] f32 -> [i] f32
+  %g = attn.grad %y wrt %x keep [] : [i] f32, [i] f32 -> [i] f32
+  // CHECK: attn.const 0.000000e+00 : f32
+  // CHECK-NOT: attn.map exp
+  attn.output "g" %g dims [[i]] storage f32 : [i] f32
+}
