@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every message has a test that provokes it: lists the ids of Messages.def that no CHECK line names. None may be left.
+"""Every message has a test that provokes it: lists the ids of Messages.def that no CHECK line, and no unit test, names. None may be left.
 
     test/check_messages.py MESSAGES.DEF FOLDER...
 """
@@ -13,11 +13,12 @@ seen = set()
 for folder in sys.argv[2:]:
     for root, _, files in os.walk(folder):
         for name in files:
-            if not name.endswith((".attn", ".test")):
+            mark = "CHECK" if name.endswith((".attn", ".test")) else "EXPECT" if name.endswith(".cpp") else None
+            if mark is None:
                 continue
             with open(os.path.join(root, name), encoding="utf-8", errors="replace") as f:
                 for line in f:
-                    if "CHECK" in line:
+                    if mark in line:
                         seen.update(re.findall(r"\[(A\d+)\]", line))
 
 missing = [i for i in ids if i not in seen]
