@@ -9,6 +9,10 @@
 //       over k, added to a block of C
 //     finish on the block of C
 //
+// Guards become zeros in the packed operands. 0 * inf is not 0, so where a guard that has m dims zeroes A, the block of
+// B must be finite (and the other way round): blocks that are not are summed point by point. Blocks where no guard of A
+// holds are skipped, which halves causal attention.
+//
 // Accumulators start from zero for every block of k and are added to C then: the error of a long sum stays that of a
 // short one. Rows and lanes past the end compute on whatever the buffers hold; nothing reads the results.
 //
@@ -16,6 +20,8 @@
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Contraction.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
+#include <limits>
 
 using namespace mlir;
 using namespace attnc;
@@ -39,13 +45,35 @@ DenseMap<Value, unsigned> dependences(Block &body) {
   return on;
 }
 
-void flatten(Value v, SmallVectorImpl<Value> &factors) {
-  if (auto mul = v.getDefiningOp<arith::MulFOp>()) {
-    flatten(mul.getLhs(), factors);
-    flatten(mul.getRhs(), factors);
+void flatten(Value v, bool divides, SmallVectorImpl<Contraction::Factor> &factors) {
+  if (auto mul = v.getDefiningOp<arith::MulFOp>(); mul && !divides) {
+    flatten(mul.getLhs(), false, factors);
+    flatten(mul.getRhs(), false, factors);
+  } else if (auto div = v.getDefiningOp<arith::DivFOp>(); div && !divides) {
+    flatten(div.getLhs(), false, factors);
+    flatten(div.getRhs(), true, factors);
   } else {
-    factors.push_back(v);
+    factors.push_back({v, divides});
   }
+}
+
+/// The operands of a tree of `and`.
+void conjuncts(Value v, SmallVectorImpl<Value> &all) {
+  if (auto both = v.getDefiningOp<arith::AndIOp>()) {
+    conjuncts(both.getLhs(), all);
+    conjuncts(both.getRhs(), all);
+  } else {
+    all.push_back(v);
+  }
+}
+
+/// Takes `select(c, x, 0)` apart.
+Value stripGuards(Value v, SmallVectorImpl<Value> &conditions) {
+  auto choice = v.getDefiningOp<arith::SelectOp>();
+  if (!choice || !matchPattern(choice.getFalseValue(), m_AnyZeroFloat()))
+    return v;
+  conjuncts(choice.getCondition(), conditions);
+  return stripGuards(choice.getTrueValue(), conditions);
 }
 
 /// The par dim along which finish stores to neighbours, or -1.
@@ -74,10 +102,11 @@ std::optional<Contraction> cpu::matchContraction(const Scope &scope, tile::NestO
     return std::nullopt;
   Block &body = nest.getBody().front();
   Value yielded = body.getTerminator()->getOperand(0);
-  SmallVector<Value> factors;
+  SmallVector<Contraction::Factor> factors;
+  SmallVector<Value> conditions;
   if (!isa<FloatType>(yielded.getType()))
     return std::nullopt;
-  flatten(yielded, factors);
+  flatten(stripGuards(yielded, conditions), false, factors);
   if (factors.size() < 2)
     return std::nullopt;
 
@@ -86,14 +115,14 @@ std::optional<Contraction> cpu::matchContraction(const Scope &scope, tile::NestO
   DenseMap<Value, unsigned> on = dependences(body);
   auto parsOf = [&](Value v) { return on.lookup(v) & pars; };
   unsigned common = pars;
-  for (Value f : factors)
-    if (parsOf(f))
-      common &= parsOf(f);
+  for (auto &f : factors)
+    if (parsOf(f.value))
+      common &= parsOf(f.value);
 
   // Factors that share a dim outside `common` belong together.
   SmallVector<unsigned> groups;
-  for (Value f : factors) {
-    unsigned dims = parsOf(f) & ~common;
+  for (auto &f : factors) {
+    unsigned dims = parsOf(f.value) & ~common;
     if (!dims)
       continue;
     SmallVector<unsigned> rest;
@@ -147,12 +176,24 @@ std::optional<Contraction> cpu::matchContraction(const Scope &scope, tile::NestO
     return std::nullopt;
 
   unsigned bDims = 0;
-  for (Value f : factors) {
-    bool toB = parsOf(f) & nGroup;
+  for (auto &f : factors) {
+    bool toB = parsOf(f.value) & nGroup;
     (toB ? c.b : c.a).push_back(f);
     if (toB)
-      bDims |= on.lookup(f);
+      bDims |= on.lookup(f.value);
   }
+  for (Value v : conditions) {
+    bool hasM = parsOf(v) & mGroup, hasN = parsOf(v) & nGroup;
+    if (hasM && hasN)
+      return std::nullopt;
+    (hasM ? c.onA : hasN ? c.onB : c.both).push_back(v);
+    if (!hasM)
+      bDims |= on.lookup(v);
+  }
+  // A value to divide needs something to divide: a side of divisors alone is no product.
+  for (auto *side : {&c.a, &c.b})
+    if (llvm::all_of(*side, [](const Contraction::Factor &f) { return f.divides; }))
+      return std::nullopt;
   for (bool ofB : {true, false})
     for (int d = 0; d < int(numPar); ++d)
       if (d != c.m && d != c.n && bool(bDims >> d & 1) == ofB) {
@@ -186,7 +227,8 @@ struct Blocking {
     // Rows of A do not start in the same cache set.
     lda = kc + 64 / bytes;
   }
-  int64_t elements() const { return mc * lda + kc * nc + mc * nc; }
+  /// Room for two flags at the end.
+  int64_t elements() const { return mc * lda + kc * nc + mc * nc + 64; }
 };
 
 class Emitter {
@@ -202,6 +244,7 @@ public:
     aBase = scratch;
     bBase = at(blocking.mc * blocking.lda);
     cBase = at(blocking.mc * blocking.lda + blocking.kc * blocking.nc);
+    flags = {at(blocking.elements() - 64), {ir.i64(1)}, ir.getI1Type(), false};
   }
 
   void emit() { overOuter(0); }
@@ -232,19 +275,37 @@ private:
       return each(c.outer[at], [&](Value) { overOuter(at + 1); });
     blocks(c.n, blocking.nc, [&](Value n0, Value n1) {
       blocks(c.m, blocking.mc, [&](Value m0, Value m1) {
-        overRed(0, n0, n1, m0, m1);
+        if (!c.onA.empty())
+          clear({m0, m1}, {n0, n1});
+        overRed(0, {n0, n1}, {m0, m1});
         finish({m0, m1}, {n0, n1});
       });
     });
   }
 
-  void overRed(size_t at, Value n0, Value n1, Value m0, Value m1) {
+  void overRed(size_t at, Bounds n, Bounds m) {
     if (at < c.outerRed.size())
-      return each(c.outerRed[at], [&](Value) { overRed(at + 1, n0, n1, m0, m1); });
+      return each(c.outerRed[at], [&](Value) { overRed(at + 1, n, m); });
     blocks(c.k, blocking.kc, [&](Value k0, Value k1) {
-      packA({m0, m1}, {k0, k1});
-      ir.when(mustPackB(n0, m0), [&] { packB({n0, n1}, {k0, k1}); });
-      tiles(ir.sub(m1, m0), ir.sub(n1, n0), ir.sub(k1, k0), isFirst(k0));
+      Bounds k{k0, k1};
+      // B first: it may stay packed although this block of A is skipped.
+      ir.when(mustPackB(n.first, m.first), [&] { packB(n, k); });
+      auto work = [&] {
+        packA(m, k);
+        Value first = c.onA.empty() ? isFirst(k0) : Value(ir.create<arith::ConstantIntOp>(0, 1));
+        auto blocked = [&] { tiles(ir.sub(m.second, m.first), ir.sub(n.second, n.first), ir.sub(k1, k0), first); };
+        if (c.onA.empty() && c.onB.empty())
+          return blocked();
+        Value bad = ir.create<arith::ConstantIntOp>(0, 1);
+        for (auto [guards, flag] : {std::pair(&c.onA, kBadB), std::pair(&c.onB, kBadA)})
+          if (!guards->empty())
+            bad = ir.createOrFold<arith::OrIOp>(bad, loadFlag(flag));
+        ir.when(bad, [&] { pointByPoint(m, n, k, first); }, blocked);
+      };
+      if (c.onA.empty())
+        return work();
+      anyOnA(m, k);
+      ir.when(loadFlag(kAny), work);
     });
   }
 
@@ -275,43 +336,102 @@ private:
     return ir.createOrFold<arith::OrIOp>(again, many(c.k, blocking.kc));
   }
 
+  //===--- Flags ---===//
+
+  enum Flag : int64_t { kAny, kBadA, kBadB };
+
+  Value loadFlag(Flag flag) { return Point(ir, scope, 1).load(flags, Lane{Lane::Uniform, ir.i64(flag), {}}).value; }
+  void setFlag(Flag flag, bool to) {
+    Value v = ir.create<arith::ConstantIntOp>(to, 1);
+    Point(ir, scope, 1).store(v, true, flags, Lane{Lane::Uniform, ir.i64(flag), {}}, {});
+  }
+
+  /// flag = flag or any of `test` over the points [first, second].
+  void orInto(Flag flag, int first, Bounds over1, int second, Bounds over2, ArrayRef<Buffer> buffers,
+              function_ref<Value(OpBuilder &, IRMapping &, ValueRange at, ValueRange buffers)> test) {
+    SmallVector<Buffer> all(buffers);
+    all.push_back(flags);
+    Location loc = nest.getLoc();
+    emitSynthetic(all, false, {over1.first, over1.second, over2.first, over2.second},
+                  [&](OpBuilder &b, ValueRange buf) {
+                    return b.create<tile::NestOp>(
+                        loc, ArrayRef<tile::Range>{},
+                        ArrayRef<tile::Range>{{over1.first, over1.second}, {over2.first, over2.second}},
+                        [&](OpBuilder &b, Location, ValueRange, ValueRange at) {
+                          IRMapping map;
+                          map.map(body.getArgument(first), at[0]);
+                          map.map(body.getArgument(second), at[1]);
+                          return SmallVector<Value>{test(b, map, at, buf)};
+                        },
+                        ArrayRef<tile::Combiner>{tile::Combiner::Any},
+                        [&](OpBuilder &b, Location, ValueRange, ValueRange found) {
+                          Value at = b.create<arith::ConstantIntOp>(loc, flag, 64);
+                          Value old = b.create<tile::LoadOp>(loc, buf.back(), at);
+                          b.create<tile::StoreOp>(loc, b.create<arith::OrIOp>(loc, old, found[0]), buf.back(), at);
+                        });
+                  });
+  }
+
+  /// Whether any guard of A holds in the block.
+  void anyOnA(Bounds m, Bounds k) {
+    setFlag(kAny, false);
+    orInto(kAny, c.m, m, c.k, k, {},
+           [&](OpBuilder &b, IRMapping &map, ValueRange, ValueRange) { return conjunction(b, map, c.onA); });
+  }
+
+  /// Whether a packed operand has a NaN or an infinity.
+  void checkFinite(Flag flag, const Buffer &packed, int first, Bounds over1, int second, Bounds over2) {
+    orInto(flag, first, over1, second, over2, packed, [&](OpBuilder &b, IRMapping &, ValueRange at, ValueRange buf) {
+      Location loc = nest.getLoc();
+      Value x = b.create<tile::LoadOp>(loc, buf[0],
+                                       ValueRange{relative(b, at[0], over1.first), relative(b, at[1], over2.first)});
+      Value inf = b.create<arith::ConstantOp>(loc, b.getFloatAttr(elem, std::numeric_limits<double>::infinity()));
+      return b.create<arith::CmpFOp>(loc, arith::CmpFPredicate::UGE, b.create<math::AbsFOp>(loc, x), inf).getResult();
+    });
+  }
+
   //===--- Nests made on the way ---===//
 
-  /// Emits `par [first, second] { fill }` as a nest of its own, in a scope where outer positions are known. `fill` gets
-  /// a builder in the body and a mapping of the original positions; `buffers` are addressed by the dummy values it is
-  /// given.
-  void emitNestOver(int first, Bounds over1, int second, Bounds over2, ArrayRef<Buffer> buffers, bool inFinish,
-                    function_ref<void(OpBuilder &, IRMapping &, ValueRange, ValueRange)> fill) {
+  /// Emits a nest that `make` builds beside the original, in a scope where outer positions, `outside` and dummies for
+  /// `buffers` are known.
+  void emitSynthetic(ArrayRef<Buffer> buffers, bool inFinish, ArrayRef<Value> outside,
+                     function_ref<tile::NestOp(OpBuilder &, ValueRange buffers)> make) {
     OpBuilder tile(nest);
-    Location loc = nest.getLoc();
     Scope inner = scope;
     SmallVector<Value> dummies;
-    SmallVector<Operation *> made;
     for (const Buffer &buffer : buffers) {
-      auto alloc =
-          tile.create<tile::AllocOp>(loc, tile::BufType::get(buffer.elem, buffer.strides.size()), ValueRange());
-      dummies.push_back(alloc);
-      made.push_back(alloc);
-      inner.buffers[alloc] = buffer;
+      auto type = tile::BufType::get(buffer.elem, buffer.strides.size());
+      dummies.push_back(tile.create<tile::AllocOp>(nest.getLoc(), type, ValueRange()));
+      inner.buffers[dummies.back()] = buffer;
     }
-    for (Value v : {over1.first, over1.second, over2.first, over2.second})
+    for (Value v : outside)
       inner.values.map(v, v);
     Block &original = inFinish ? nest.getFinish().front() : body;
     for (auto [dim, place] : places)
       if (dim < int(inFinish ? numPar : bounds.size()))
         inner.values.map(original.getArgument(dim), place);
-    auto sub =
-        tile.create<tile::NestOp>(loc, ArrayRef<tile::Range>{{over1.first, over1.second}, {over2.first, over2.second}},
-                                  [&](OpBuilder &b, Location, ValueRange at) {
-                                    IRMapping map;
-                                    map.map(original.getArgument(first), at[0]);
-                                    map.map(original.getArgument(second), at[1]);
-                                    fill(b, map, at, dummies);
-                                  });
-    emitNest(ir, inner, machine, sub, {});
-    sub.erase();
-    for (Operation *op : made)
-      op->erase();
+    tile::NestOp made = make(tile, dummies);
+    emitNest(ir, inner, machine, made, {});
+    made.erase();
+    for (Value v : dummies)
+      v.getDefiningOp()->erase();
+  }
+
+  /// `par [first, second] { fill }`; `fill` gets a mapping of the original positions.
+  void emitNestOver(int first, Bounds over1, int second, Bounds over2, ArrayRef<Buffer> buffers, bool inFinish,
+                    function_ref<void(OpBuilder &, IRMapping &, ValueRange, ValueRange)> fill) {
+    Block &original = inFinish ? nest.getFinish().front() : body;
+    emitSynthetic(
+        buffers, inFinish, {over1.first, over1.second, over2.first, over2.second}, [&](OpBuilder &b, ValueRange buf) {
+          return b.create<tile::NestOp>(nest.getLoc(),
+                                        ArrayRef<tile::Range>{{over1.first, over1.second}, {over2.first, over2.second}},
+                                        [&](OpBuilder &b, Location, ValueRange at) {
+                                          IRMapping map;
+                                          map.map(original.getArgument(first), at[0]);
+                                          map.map(original.getArgument(second), at[1]);
+                                          fill(b, map, at, buf);
+                                        });
+        });
   }
 
   /// Copies the ops a value of the body needs.
@@ -327,12 +447,30 @@ private:
     return map.lookup(v);
   }
 
-  Value product(OpBuilder &b, IRMapping &map, ArrayRef<Value> factors) {
-    Value p;
-    for (Value f : factors) {
-      Value v = copy(b, map, f);
-      p = p ? Value(b.create<arith::MulFOp>(nest.getLoc(), p, v)) : v;
+  Value conjunction(OpBuilder &b, IRMapping &map, ArrayRef<Value> conditions) {
+    Value all;
+    for (Value c : conditions) {
+      Value v = copy(b, map, c);
+      all = all ? Value(b.create<arith::AndIOp>(nest.getLoc(), all, v)) : v;
     }
+    return all;
+  }
+
+  /// One side of the product, 0 where its conditions do not hold.
+  Value product(OpBuilder &b, IRMapping &map, ArrayRef<Contraction::Factor> factors, ArrayRef<Value> own) {
+    Value p, by;
+    Location loc = nest.getLoc();
+    for (auto &f : factors) {
+      Value v = copy(b, map, f.value);
+      Value &to = f.divides ? by : p;
+      to = to ? Value(b.create<arith::MulFOp>(loc, to, v)) : v;
+    }
+    if (by)
+      p = b.create<arith::DivFOp>(loc, p, by);
+    SmallVector<Value> conditions(own);
+    llvm::append_range(conditions, c.both);
+    if (Value on = conjunction(b, map, conditions))
+      p = b.create<arith::SelectOp>(loc, on, p, b.create<arith::ConstantOp>(loc, b.getFloatAttr(elem, 0)));
     return p;
   }
 
@@ -342,36 +480,79 @@ private:
   void packA(Bounds m, Bounds k) {
     Buffer rows{aBase, {ir.i64(blocking.lda), ir.i64(1)}, elem, false};
     emitNestOver(c.m, m, c.k, k, rows, false, [&](OpBuilder &b, IRMapping &map, ValueRange at, ValueRange buf) {
-      Value p = product(b, map, c.a);
+      Value p = product(b, map, c.a, c.onA);
       b.create<tile::StoreOp>(nest.getLoc(), p, buf[0],
                               ValueRange{relative(b, at[0], m.first), relative(b, at[1], k.first)});
     });
+    if (c.onB.empty())
+      return;
+    setFlag(kBadA, false);
+    checkFinite(kBadA, rows, c.m, m, c.k, k);
   }
 
   void packB(Bounds n, Bounds k) {
+    if (!c.onA.empty())
+      setFlag(kBadB, false);
     ir.loop(n.first, n.second, ir.i64(blocking.panel), {}, [&](Value p0, ValueRange) -> SmallVector<Value> {
       Value p1 = ir.min(ir.add(p0, ir.i64(blocking.panel)), n.second);
       Value base = ir.offset(elem, bBase, ir.mul(ir.sub(p0, n.first), ir.i64(blocking.kc)));
       Buffer panel{base, {ir.i64(blocking.panel), ir.i64(1)}, elem, false};
       emitNestOver(c.k, k, c.n, {p0, p1}, panel, false,
                    [&](OpBuilder &b, IRMapping &map, ValueRange at, ValueRange buf) {
-                     Value p = product(b, map, c.b);
+                     Value p = product(b, map, c.b, c.onB);
                      b.create<tile::StoreOp>(nest.getLoc(), p, buf[0],
                                              ValueRange{relative(b, at[0], k.first), relative(b, at[1], p0)});
                    });
+      if (!c.onA.empty())
+        checkFinite(kBadB, panel, c.k, k, c.n, {p0, p1});
       return {};
     });
   }
 
   void finish(Bounds m, Bounds n) {
     Block &block = nest.getFinish().front();
-    Buffer sums{cBase, {ir.i64(blocking.nc), ir.i64(1)}, elem, false};
-    emitNestOver(c.m, m, c.n, n, sums, true, [&](OpBuilder &b, IRMapping &map, ValueRange at, ValueRange buf) {
+    emitNestOver(c.m, m, c.n, n, sums(), true, [&](OpBuilder &b, IRMapping &map, ValueRange at, ValueRange buf) {
       Value acc = b.create<tile::LoadOp>(nest.getLoc(), buf[0],
                                          ValueRange{relative(b, at[0], m.first), relative(b, at[1], n.first)});
       map.map(block.getArgument(numPar), acc);
       for (Operation &op : block.without_terminator())
         b.clone(op, map);
+    });
+  }
+
+  Buffer sums() { return {cBase, {ir.i64(blocking.nc), ir.i64(1)}, elem, false}; }
+
+  void clear(Bounds m, Bounds n) {
+    emitNestOver(c.m, m, c.n, n, sums(), false, [&](OpBuilder &b, IRMapping &, ValueRange at, ValueRange buf) {
+      Value zero = b.create<arith::ConstantOp>(nest.getLoc(), b.getFloatAttr(elem, 0));
+      b.create<tile::StoreOp>(nest.getLoc(), zero, buf[0],
+                              ValueRange{relative(b, at[0], m.first), relative(b, at[1], n.first)});
+    });
+  }
+
+  /// The block as written, added to C.
+  void pointByPoint(Bounds m, Bounds n, Bounds k, Value first) {
+    Location loc = nest.getLoc();
+    SmallVector<Value> known{m.first, m.second, n.first, n.second, k.first, k.second, first};
+    emitSynthetic(sums(), false, known, [&](OpBuilder &b, ValueRange buf) {
+      return b.create<tile::NestOp>(
+          loc, ArrayRef<tile::Range>{{m.first, m.second}, {n.first, n.second}},
+          ArrayRef<tile::Range>{{k.first, k.second}},
+          [&](OpBuilder &b, Location, ValueRange par, ValueRange red) {
+            IRMapping map;
+            map.map(body.getArgument(c.m), par[0]);
+            map.map(body.getArgument(c.n), par[1]);
+            map.map(body.getArgument(c.k), red[0]);
+            return SmallVector<Value>{copy(b, map, body.getTerminator()->getOperand(0))};
+          },
+          ArrayRef<tile::Combiner>{tile::Combiner::Sum},
+          [&](OpBuilder &b, Location, ValueRange par, ValueRange sum) {
+            SmallVector<Value> at{relative(b, par[0], m.first), relative(b, par[1], n.first)};
+            Value old = b.create<tile::LoadOp>(loc, buf[0], at);
+            Value zero = b.create<arith::ConstantOp>(loc, b.getFloatAttr(elem, 0));
+            old = b.create<arith::SelectOp>(loc, first, zero, old);
+            b.create<tile::StoreOp>(loc, b.create<arith::AddFOp>(loc, old, sum[0]), buf[0], at);
+          });
     });
   }
 
@@ -436,6 +617,7 @@ private:
   SmallVector<Bounds> bounds;
   DenseMap<int, Value> places; ///< positions of the dims that loops outside have fixed
   Value aBase, bBase, cBase;
+  Buffer flags;
 };
 
 } // namespace

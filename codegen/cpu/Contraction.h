@@ -4,13 +4,20 @@
 
 namespace attnc::cpu {
 
-/// A nest that sums, over its red dims, a product whose factors fall into two groups with different par dims.
+/// A nest that sums, over its red dims, a product whose factors fall into two groups with different par dims; where a
+/// guard is given, over the points where it holds.
 struct Contraction {
-  llvm::SmallVector<mlir::Value> a, b; ///< factors: `a` has the m dims, `b` the n dims
-  int m = -1, n = -1, k = -1;          ///< the dims that are blocked, numbered par first, then red
-  llvm::SmallVector<int> outer;        ///< the other par dims, those that b has first
-  llvm::SmallVector<int> sameB;        ///< those of `outer` that b does not have
-  llvm::SmallVector<int> outerRed;     ///< the other red dims
+  struct Factor {
+    mlir::Value value;
+    bool divides;
+  };
+  llvm::SmallVector<Factor> a, b;          ///< `a` has the m dims, `b` the n dims
+  llvm::SmallVector<mlir::Value> both;     ///< conditions without m and n dims
+  llvm::SmallVector<mlir::Value> onA, onB; ///< conditions with m dims, with n dims
+  int m = -1, n = -1, k = -1;              ///< the dims that are blocked, numbered par first, then red
+  llvm::SmallVector<int> outer;            ///< the other par dims, those that b has first
+  llvm::SmallVector<int> sameB;            ///< those of `outer` that b does not have
+  llvm::SmallVector<int> outerRed;         ///< the other red dims
 };
 
 std::optional<Contraction> matchContraction(const Scope &scope, tile::NestOp nest);

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Nest.h"
 #include "codegen/cpu/Contraction.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
@@ -175,6 +176,7 @@ public:
       if (d != plan.vectorDim)
         (d < int(numPar) ? parOrder : innerOrder).push_back(d);
     vectorPar = plan.vectorDim >= 0 && plan.vectorDim < int(numPar);
+    unroll = chooseUnroll();
     Point top(ir, scope, plan.width);
     overPars(top, 0);
   }
@@ -186,6 +188,9 @@ private:
   }
   BlockArgument iv(int dim) { return body.getArgument(dim); }
 
+  /// Neighbouring chunks of lanes that are worked on together.
+  using Points = MutableArrayRef<Point>;
+
   /// The par loops that do not run in lanes, then the lanes.
   void overPars(Point outer, size_t at) {
     outer.emitReady(body, written);
@@ -194,83 +199,116 @@ private:
       ir.loop(bounds[d].first, bounds[d].second, ir.i64(1), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
         Point p = outer;
         p.bind(iv(d), i);
-        parValues[d] = {Lane::Uniform, i, {}};
         overPars(p, at + 1);
         return {};
       });
       return;
     }
     if (!vectorPar)
-      return atPar(outer);
-    overLanes(outer, plan.vectorDim, {}, [&](Point &p, Value base, ValueRange) -> SmallVector<Value> {
-      parValues[plan.vectorDim] = {Lane::Linear, base, ir.i64(1)};
-      atPar(p);
+      return atPar(Points(&outer, 1));
+    overLanes(outer, {}, [&](Points points, ValueRange) -> SmallVector<Value> {
+      atPar(points);
       return {};
     });
   }
 
-  /// Chunks of `width` along a dim, the last one masked. Carries values through the chunks.
-  SmallVector<Value> overLanes(Point &outer, int dim, ValueRange init,
-                               function_ref<SmallVector<Value>(Point &, Value base, ValueRange)> chunk) {
-    auto [lo, hi] = bounds[dim];
-    auto run = [&](Value base, Value mask, ValueRange carried) {
-      Point p = outer;
-      p.mask = mask;
-      p.bind(iv(dim), Lane{Lane::Linear, base, ir.i64(1)});
-      return chunk(p, base, carried);
+  /// Chunks along the vector dim: `unroll` at a time, then one by one, then one that is masked. Carries values through.
+  SmallVector<Value> overLanes(Point &outer, ValueRange init,
+                               function_ref<SmallVector<Value>(Points, ValueRange)> chunks) {
+    auto [lo, hi] = bounds[plan.vectorDim];
+    auto run = [&](unsigned count, Value base, Value mask, ValueRange carried) {
+      SmallVector<Point> points;
+      for (unsigned i = 0; i < count; ++i) {
+        points.push_back(outer);
+        points[i].mask = mask;
+        points[i].bind(iv(plan.vectorDim), Lane{Lane::Linear, ir.add(base, ir.i64(i * plan.width)), ir.i64(1)});
+      }
+      return chunks(points, carried);
     };
-    Value w = ir.i64(plan.width), count = ir.max(ir.sub(hi, lo), ir.i64(0));
-    Value whole = ir.add(lo, ir.sub(count, ir.createOrFold<arith::RemSIOp>(count, w)));
-    SmallVector<Value> state =
-        ir.loop(lo, whole, w, init, [&](Value base, ValueRange carried) { return run(base, {}, carried); });
-    if (constantOf(count) && *constantOf(count) % plan.width == 0)
+    Value count = ir.max(ir.sub(hi, lo), ir.i64(0)), from = lo;
+    std::optional<int64_t> known = constantOf(count);
+    SmallVector<Value> state(init);
+    auto stage = [&](unsigned n) {
+      int64_t size = n * plan.width;
+      if (known && *known < size)
+        return;
+      Value to = ir.add(lo, ir.sub(count, ir.createOrFold<arith::RemSIOp>(count, ir.i64(size))));
+      state = ir.loop(from, to, ir.i64(size), state,
+                      [&](Value base, ValueRange carried) { return run(n, base, {}, carried); });
+      from = to;
+    };
+    if (unroll > 1)
+      stage(unroll);
+    if (unroll == 1 || !known || *known % (unroll * plan.width) >= plan.width)
+      stage(1);
+    if (known && *known % plan.width == 0)
       return state;
     // A loop of one turn at most, so that the carried values need no second mechanism.
-    return ir.loop(whole, hi, w, state, [&](Value base, ValueRange carried) {
-      return run(base, ir.lanesBelow(ir.sub(hi, base), plan.width), carried);
+    return ir.loop(from, hi, ir.i64(plan.width), state, [&](Value base, ValueRange carried) {
+      return run(1, base, ir.lanesBelow(ir.sub(hi, base), plan.width), carried);
     });
   }
 
-  /// One par point (or chunk of them).
-  void atPar(Point &p) {
-    p.emitReady(body, written);
+  /// One par point, or chunks of them.
+  void atPar(Points points) {
+    for (Point &p : points)
+      p.emitReady(body, written);
     if (!nest.getNumInner()) {
-      p.emitRest(body);
+      for (Point &p : points)
+        p.emitRest(body);
       return;
     }
     if (nest.getSequential()) {
-      overInner(p, 0, {}, [&](Point &q, ValueRange) -> SmallVector<Value> {
-        q.emitRest(body);
+      overInner(points, 0, {}, [&](Points at, ValueRange) -> SmallVector<Value> {
+        for (Point &p : at)
+          p.emitRest(body);
         return {};
       });
       return;
     }
+    // One accumulator per chunk: of its own points along a par dim, of a share of them along a red dim.
     Accumulator acc(ir, nest);
-    unsigned width = plan.width;
-    SmallVector<Value> state = overInner(p, 0, acc.start(width), [&](Point &q, ValueRange carried) {
-      q.emitRest(body);
-      // Lanes past the end of a par dim may hold anything: finish does not store them.
-      return acc.step(carried, q, vectorPar ? Value() : q.mask);
+    unsigned shares = vectorPar ? points.size() : unroll;
+    SmallVector<Value> one = acc.start(plan.width), state;
+    for (unsigned i = 0; i < shares; ++i)
+      state.append(one);
+    auto share = [&](ValueRange all, unsigned i) { return all.slice(i * one.size(), one.size()); };
+    state = overInner(points, 0, state, [&](Points at, ValueRange carried) {
+      SmallVector<Value> next;
+      for (unsigned i = 0; i < shares; ++i) {
+        if (i >= at.size()) {
+          llvm::append_range(next, share(carried, i));
+          continue;
+        }
+        at[i].emitRest(body);
+        // Lanes past the end of a par dim may hold anything: finish does not store them.
+        next.append(acc.step(share(carried, i), at[i], vectorPar ? Value() : at[i].mask));
+      }
+      return next;
     });
-    if (!vectorPar)
-      state = acc.acrossLanes(state, width);
-    finish(p, acc.results(state));
+    if (vectorPar) {
+      for (auto [i, p] : llvm::enumerate(points))
+        finish(p, acc.results(share(state, i)));
+      return;
+    }
+    SmallVector<Value> all(share(state, 0));
+    for (unsigned i = 1; i < shares; ++i)
+      all = acc.join(all, share(state, i), {});
+    finish(points[0], acc.results(acc.acrossLanes(all, plan.width)));
   }
 
-  SmallVector<Value> overInner(Point outer, size_t at, ValueRange init,
-                               function_ref<SmallVector<Value>(Point &, ValueRange)> point) {
-    if (at == innerOrder.size()) {
-      if (plan.vectorDim >= int(numPar))
-        return overLanes(outer, plan.vectorDim, init,
-                         [&](Point &p, Value, ValueRange carried) { return point(p, carried); });
-      return point(outer, init);
-    }
+  SmallVector<Value> overInner(Points outer, size_t at, ValueRange init,
+                               function_ref<SmallVector<Value>(Points, ValueRange)> visit) {
+    if (at == innerOrder.size())
+      return plan.vectorDim >= int(numPar) ? overLanes(outer[0], init, visit) : visit(outer, init);
     int d = innerOrder[at];
     return ir.loop(bounds[d].first, bounds[d].second, ir.i64(1), init, [&](Value i, ValueRange carried) {
-      Point p = outer;
-      p.bind(iv(d), i);
-      p.emitReady(body, written);
-      return overInner(p, at + 1, carried, point);
+      SmallVector<Point> points(outer.begin(), outer.end());
+      for (Point &p : points) {
+        p.bind(iv(d), i);
+        p.emitReady(body, written);
+      }
+      return overInner(points, at + 1, carried, visit);
     });
   }
 
@@ -279,10 +317,21 @@ private:
     Point p(ir, scope, vectorPar ? plan.width : 1);
     p.mask = vectorPar ? at.mask : Value();
     for (unsigned d = 0; d < numPar; ++d)
-      p.bind(block.getArgument(d), parValues[d]);
+      p.bind(block.getArgument(d), at.get(iv(d)));
     for (auto [i, v] : llvm::enumerate(results))
       p.bind(block.getArgument(numPar + i), Lane{isa<VectorType>(v.getType()) ? Lane::Vector : Lane::Uniform, v, {}});
     p.emitRest(block);
+  }
+
+  /// Chunks at a time: enough independent chains to hide the latency of the combiners, few enough to stay in registers.
+  unsigned chooseUnroll() {
+    if (plan.vectorDim < 0 || !nest.isReduction() || llvm::any_of(nest.getCombinerKinds(), isArg))
+      return 1;
+    size_t work = 0;
+    for (Operation &op : body)
+      work += isa<math::MathDialect>(op.getDialect()) ? 12 : 1;
+    size_t results = nest.getCombiners().size();
+    return results <= 2 && work <= 12 ? 4 : results <= 4 && work <= 24 ? 2 : 1;
   }
 
   Ir &ir;
@@ -292,9 +341,9 @@ private:
   Block &body;
   unsigned numPar;
   bool vectorPar;
+  unsigned unroll;
   SmallVector<std::pair<Value, Value>> bounds;
   SmallVector<int> parOrder, innerOrder;
-  DenseMap<int, Lane> parValues;
   DenseSet<Value> written;
 };
 

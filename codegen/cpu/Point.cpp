@@ -36,6 +36,14 @@ Value Ir::offset(Type elem, Value base, Value offset) {
   return create<LLVM::GEPOp>(ptr(), memoryType(elem), base, ArrayRef<LLVM::GEPArg>{offset});
 }
 
+// Folding looks for the constant on the right.
+Value Ir::add(Value a, Value b) {
+  return constantOf(a) && !constantOf(b) ? createOrFold<arith::AddIOp>(b, a) : createOrFold<arith::AddIOp>(a, b);
+}
+Value Ir::mul(Value a, Value b) {
+  return constantOf(a) && !constantOf(b) ? createOrFold<arith::MulIOp>(b, a) : createOrFold<arith::MulIOp>(a, b);
+}
+
 Value Ir::iota(unsigned width) {
   SmallVector<int64_t> lanes(width);
   for (unsigned i = 0; i < width; ++i)

@@ -433,6 +433,70 @@ TEST_P(CpuCodegen, Contracts) {
     }
 }
 
+TEST_P(CpuCodegen, ContractsUnderGuards) {
+  // o[i, j] = sum over k <= i, k % 3 != 1, j != 5 of a[i, k] / d[i] * b[k, j]: what is left out may be NaN or infinite.
+  auto kernel = compile(R"(
+    tile.program @p symbols ["m", "n", "k"] {
+    ^bb0(%M: i64, %N: i64, %K: i64):
+      %c0 = arith.constant 0 : i64
+      %a = tile.arg input 0 "a" : !tile.buf<f32, 2>
+      %b = tile.arg input 1 "b" : !tile.buf<f32, 2>
+      %d = tile.arg input 2 "d" : !tile.buf<f32, 1>
+      %o = tile.arg output 0 "o" : !tile.buf<f32, 2>
+      tile.kernel grid [] {
+        tile.nest par [%i = %c0 to %M, %j = %c0 to %N] red [%k = %c0 to %K] {
+          %x = tile.load %a[%i, %k] : !tile.buf<f32, 2>
+          %y = tile.load %b[%k, %j] : !tile.buf<f32, 2>
+          %z = tile.load %d[%i] : !tile.buf<f32, 1>
+          %e = arith.divf %x, %z : f32
+          %p = arith.mulf %e, %y : f32
+          %before = arith.cmpi sle, %k, %i : i64
+          %c1 = arith.constant 1 : i64
+          %c3 = arith.constant 3 : i64
+          %c5 = arith.constant 5 : i64
+          %r = arith.remsi %k, %c3 : i64
+          %odd = arith.cmpi ne, %r, %c1 : i64
+          %col = arith.cmpi ne, %j, %c5 : i64
+          %both = arith.andi %before, %odd : i1
+          %all = arith.andi %both, %col : i1
+          %zero = arith.constant 0.0 : f32
+          %q = arith.select %all, %p, %zero : f32
+          tile.yield %q : f32
+        } combine [sum] finish(%i: i64, %j: i64, %acc: f32) {
+          tile.store %acc, %o[%i, %j] : !tile.buf<f32, 2>
+        }
+      }
+    })");
+  ASSERT_TRUE(kernel);
+  for (const std::vector<int64_t> &e :
+       std::vector<std::vector<int64_t>>{{8, 8, 8}, {17, 33, 17}, {300, 40, 300}, {5, 9, 300}})
+    for (int bad = 0; bad < 3; ++bad) {
+      int64_t M = e[0], N = e[1], K = e[2];
+      Array<float> a({M, K}), b({K, N}), d({M}), o({M, N});
+      fill(a);
+      fill(b, 3);
+      for (int64_t i = 0; i < M; ++i)
+        d(i) = 1.0f + float(i % 3);
+      if (bad) // only in places that are left out, or reach one row
+        b(K - 1, 2) = INFINITY, b(4, 3) = NAN, a(3, 4) = NAN;
+      if (bad == 2)
+        b(0, 4) = INFINITY;
+      kernel->run(e, {a.arg(), b.arg(), d.arg(), o.arg()});
+      for (int64_t i = 0; i < M; ++i)
+        for (int64_t j = 0; j < N; ++j) {
+          double want = 0;
+          for (int64_t k = 0; k < K; ++k)
+            if (k <= i && k % 3 != 1 && j != 5)
+              want += double(a(i, k)) / d(i) * b(k, j);
+          SCOPED_TRACE(testing::Message() << testing::PrintToString(e) << " bad " << bad);
+          if (std::isfinite(want))
+            EXPECT_NEAR(o(i, j), want, 1e-3) << i << " " << j;
+          else
+            EXPECT_FALSE(std::isfinite(o(i, j))) << i << " " << j;
+        }
+    }
+}
+
 //===--- In order ---===//
 
 TEST_P(CpuCodegen, ScattersInOrder) {
