@@ -166,8 +166,10 @@ private:
       size_t i = item_->begin;
       while (i < item_->end && !(type(i) == P::LBRACE && toks_[i].level == 0))
         ++i;
-      if (i >= item_->end)
+      if (i >= item_->end || strayIn(item_->begin, i)) {
+        halted_ = true;
         return;
+      }
       next = i;
     }
     explainBody(*next);
@@ -237,7 +239,9 @@ private:
       } else {
         good = false;
         afterExpr = false;
+        size_t from = i;
         i = nextStatement(i);
+        halted_ = halted_ || strayIn(from, i); // one mistake, most likely
       }
     }
   }
@@ -260,6 +264,10 @@ private:
         return i;
     }
     return i;
+  }
+
+  bool strayIn(size_t from, size_t to) const {
+    return item_->stray >= 0 && from <= size_t(item_->stray) && size_t(item_->stray) < to;
   }
 
   // --- looking at tokens -----------------------------------------------------
