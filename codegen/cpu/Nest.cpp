@@ -353,7 +353,7 @@ void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &pla
 
 /// The planned loops, in two versions when contiguity depends on the caller's strides.
 static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest) {
-  NestPlan plan = planNest(scope, machine, nest);
+  NestPlan plan = planNest(scope, machine, nest, /*callerUnit=*/true);
   Value unit;
   for (Value buffer : plan.unitBuffers) {
     Value one =
@@ -365,7 +365,8 @@ static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::Nest
   Scope contiguous = scope;
   for (Value buffer : plan.unitBuffers)
     contiguous.buffers[buffer].strides.back() = ir.i64(1);
-  ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan); }, [&] { emitLoops(ir, scope, nest, plan); });
+  NestPlan strided = planNest(scope, machine, nest, /*callerUnit=*/false);
+  ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan); }, [&] { emitLoops(ir, scope, nest, strided); });
 }
 
 void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, Value scratch) {

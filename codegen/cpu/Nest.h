@@ -17,7 +17,8 @@ struct NestPlan {
   /// Caller's tensors whose last stride must be 1 for the loads to be contiguous.
   llvm::SmallVector<mlir::Value> unitBuffers;
 };
-NestPlan planNest(const Scope &scope, const Machine &machine, tile::NestOp nest);
+/// `callerUnit`: the last dims of the caller's tensors may be taken as contiguous, if checked.
+NestPlan planNest(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit);
 
 /// Emits the loops as planned.
 void emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan);

@@ -5,7 +5,7 @@
 // contiguous access costs one instruction, a gather one per lane. The cheapest dim wins; scalar code competes too.
 //
 // Extents that are not constant are taken as 256. Loads and stores of a caller's tensor along its last dim are taken as
-// contiguous; emitNest makes a second version for other strides.
+// contiguous; emitNest makes a second version for other strides, planned without that.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Nest.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -26,7 +26,8 @@ struct Step {
 
 class Planner {
 public:
-  Planner(const Scope &scope, const Machine &machine, tile::NestOp nest) : scope(scope), machine(machine), nest(nest) {
+  Planner(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit)
+      : scope(scope), machine(machine), nest(nest), callerUnit(callerUnit) {
     numPar = nest.getNumPar();
     for (auto [lo, hi] : {std::pair(nest.getParLo(), nest.getParHi()), std::pair(nest.getInnerLo(), nest.getInnerHi())})
       for (auto [l, h] : llvm::zip(lo, hi)) {
@@ -110,6 +111,9 @@ private:
         continue;
       if (s.kind != Step::Constant || s.by != 1 || d + 1 != indices.size())
         return Access::Scattered;
+      auto it = scope.buffers.find(buffer);
+      if (!callerUnit && it != scope.buffers.end() && it->second.caller && constantOf(it->second.strides.back()) != 1)
+        return Access::Scattered;
       all = Access::Unit;
     }
     return all;
@@ -132,7 +136,7 @@ private:
       return one;
     };
     if (auto load = dyn_cast<tile::LoadOp>(op))
-      return memory(load.getBuffer(), load.getIndices(), 0.5, 1.5);
+      return memory(load.getBuffer(), load.getIndices(), 0.5, 1.4);
     if (auto st = dyn_cast<tile::StoreOp>(op))
       return memory(st.getBuffer(), st.getIndices(), 1, 1.5);
     if (auto up = dyn_cast<tile::UpdateOp>(op))
@@ -188,6 +192,9 @@ private:
       if (dim >= int(numPar))
         total += turns(pars) * 12 * nest.getCombiners().size();
     }
+    // One chain of dependent operations: a scalar sum takes the latency of an addition per point.
+    if (nest.isReduction() && dim < 0)
+      total += turns(everything) * 3;
     // The loops themselves.
     return total + turns(everything) * 0.5;
   }
@@ -218,6 +225,7 @@ private:
   const Scope &scope;
   const Machine &machine;
   tile::NestOp nest;
+  bool callerUnit;
   unsigned numPar;
   SmallVector<double> extents;
   DenseMap<Value, unsigned> depends; ///< dims a value depends on, as bits
@@ -226,6 +234,6 @@ private:
 
 } // namespace
 
-NestPlan cpu::planNest(const Scope &scope, const Machine &machine, tile::NestOp nest) {
-  return Planner(scope, machine, nest).best();
+NestPlan cpu::planNest(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit) {
+  return Planner(scope, machine, nest, callerUnit).best();
 }
