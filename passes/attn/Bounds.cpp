@@ -75,7 +75,13 @@ std::optional<bool> Bounds::truth(Value v) {
   if (std::optional<int64_t> c = constInt(v))
     return *c != 0;
   auto op = v.getDefiningOp<MapOp>();
-  if (!op || !typeOf(op.getArgs()[0]).isInt())
+  if (!op)
+    return {};
+  if (op.getFn() == MapFn::Not) {
+    std::optional<bool> x = truth(op.getArgs()[0]);
+    return x ? std::optional<bool>(!*x) : std::nullopt;
+  }
+  if (!typeOf(op.getArgs()[0]).isInt())
     return {};
   Value a = op.getArgs()[0], b = op.getArgs().size() > 1 ? op.getArgs()[1] : Value();
   if (op.getFn() == MapFn::Gt || op.getFn() == MapFn::Ge)

@@ -42,6 +42,10 @@ public:
         mixer_(grad_->getParentOfType<MixerOp>()), parts_(cycleParts(mixer_)), b_(grad_) {
     auto own = parts_.find(grad_);
     part_ = own == parts_.end() ? -1 : int64_t(own->second);
+    for (Operation &op : *mixer_.getBody()) {
+      auto lengths = op.getAttrOfType<ArrayAttr>("lengths");
+      ragged_ |= lengths && llvm::any_of(lengths, [](Attribute a) { return !cast<StringAttr>(a).empty(); });
+    }
     findRegion();
   }
 
@@ -67,8 +71,9 @@ private:
   }
   SmallVector<Operation *> order();
 
-  void owe(Value v, Value amount, ArrayRef<StringAttr> axes, Operation *by);
-  Value adjoint(Value v);
+  void owe(Value v, Owed amount, ArrayRef<StringAttr> axes, Operation *by);
+  Owed adjoint(Value v);
+  Owed stored(Value v);
   void visit(Operation *op);
   Value stateAdjoint(EquationOp op);
   void closeStates();
@@ -86,8 +91,9 @@ private:
   int64_t part_ = -1;
   GradOp inner_;
   llvm::DenseSet<Value> active_;
-  llvm::DenseMap<Value, SmallVector<Value>> owed_;
-  llvm::DenseMap<Value, Value> adjoints_;
+  llvm::DenseMap<Value, SmallVector<Owed>> owed_;
+  llvm::DenseMap<Value, Owed> adjoints_;
+  bool ragged_ = false; ///< some positions of an argument do not exist
   /// Adjoints of members of other cycles, before their equations exist.
   llvm::MapVector<Operation *, Operation *> states_;
   llvm::DenseMap<unsigned, int64_t> cycles_; ///< part -> number of the reversed cycle
@@ -214,7 +220,7 @@ void Derivation::keepAxes() {
     Value same = b_.eq(b_.index(axis), b_.index(copy));
     seed = b_.select(same, seed, b_.number(0, seed));
   }
-  owed_[grad_.getLoss()].push_back(seed);
+  owed_[grad_.getLoss()].push_back({seed, Value()});
 }
 
 //===--- adjoints ---------------------------------------------------------===//
@@ -302,55 +308,57 @@ Value Derivation::runningSum(Value amount, StringAttr axis, Operation *by) {
 
 /// Adds to what v is owed. `axes` are those of the op `by` that uses v: where v lacks one, it is used once per
 /// position.
-void Derivation::owe(Value v, Value amount, ArrayRef<StringAttr> axes, Operation *by) {
+void Derivation::owe(Value v, Owed amount, ArrayRef<StringAttr> axes, Operation *by) {
   if (!amount || !isActive(v))
     return;
-  amount = b_.convert(amount, typeOf(v).getElem());
-  Axes over = axesMinus(axesMinus(axesUnion(axes, axesOf(amount)), axesOf(v)), kept_);
+  amount.value = b_.convert(amount.value, typeOf(v).getElem());
+  Axes used = axesUnion(axes, axesOf(amount.value));
+  if (amount.where)
+    used = axesUnion(used, axesOf(amount.where));
+  Axes over = axesMinus(axesMinus(used, axesOf(v)), kept_);
   // Of loops inside a cycle, one after the other from the inside, as they run.
-  if (auto part = parts_.find(by); part != parts_.end() && int64_t(part->second) != part_ &&
-                                   parts_.count(v.getDefiningOp()) &&
-                                   parts_.lookup(v.getDefiningOp()) == part->second) {
+  auto part = parts_.find(by), own = parts_.find(v.getDefiningOp());
+  if (part != parts_.end() && int64_t(part->second) != part_ && own != parts_.end() && own->second == part->second) {
     Axes loops = axesFrom(memberOf(by).getLoopAxes());
-    Axes plain = axesMinus(over, loops);
-    if (plain.size() < over.size()) {
-      if (!plain.empty())
-        amount = b_.reduce(Reduction::Sum, plain, amount);
-      for (StringAttr axis : llvm::reverse(loops))
-        if (llvm::is_contained(over, axis))
-          amount = runningSum(amount, axis, by);
-      over.clear();
-    }
-  }
-  if (!over.empty())
-    amount = b_.reduce(Reduction::Sum, over, amount);
+    amount = sumAlong(b_, amount, axesMinus(over, loops));
+    for (StringAttr axis : llvm::reverse(loops))
+      if (llvm::is_contained(over, axis))
+        amount = stored(runningSum(materialise(b_, amount), axis, by));
+  } else
+    amount = sumAlong(b_, amount, over);
   owed_[v].push_back(amount);
 }
 
+/// An amount that is 0 where nothing is owed. Past the end of a ragged dim it must not meet what is not there.
+Owed Derivation::stored(Value v) { return {v, ragged_ ? b_.map(MapFn::Ne, {v, b_.number(0, v)}) : Value()}; }
+
 /// Null when nothing is owed.
-Value Derivation::adjoint(Value v) {
+Owed Derivation::adjoint(Value v) {
   auto it = owed_.find(v);
   if (it == owed_.end())
     return {};
-  Value &known = adjoints_[v];
-  if (!known)
-    for (Value amount : it->second)
-      known = known ? b_.add(known, amount) : amount;
+  Owed known = adjoints_.lookup(v);
+  if (!known) {
+    for (Owed amount : it->second)
+      known = sumOf(b_, known, amount);
+    adjoints_[v] = known;
+  }
   return known;
 }
 
 void Derivation::visit(Operation *op) {
   if (auto softmax = dyn_cast<SoftmaxOp>(op)) {
-    SmallVector<Value> adjoints;
+    SmallVector<Owed> adjoints;
     for (Value p : softmax.getOuts())
       adjoints.push_back(adjoint(p));
-    if (llvm::all_of(adjoints, [](Value a) { return !a; }))
+    if (llvm::all_of(adjoints, [](Owed a) { return !a; }))
       return;
     for (auto [i, amount] : llvm::enumerate(softmaxAdjoints(b_, softmax, adjoints)))
       owe(softmax.getArgs()[i], amount, axesOf(softmax.getOuts()[i]), op);
     return;
   }
-  Value result = op->getResult(0), y = adjoint(result);
+  Value result = op->getResult(0);
+  Owed y = adjoint(result);
   if (!y)
     return;
   if (auto map = dyn_cast<MapOp>(op)) {
@@ -361,13 +369,14 @@ void Derivation::visit(Operation *op) {
     owe(reduce.getSource(), reduceAdjoint(b_, reduce, table_, y), axesUnion(axesOf(result), axesFrom(reduce.getAxes())),
         op);
   } else if (auto cum = dyn_cast<CumOp>(op)) {
-    Value back = b_.builder().create<CumOp>(b_.loc(), Reduction::Sum, cum.getAxes(), y, Value(), !cum.getReversed());
-    owe(cum.getSource(), b_.guarded(cum.getGuard(), back, 0), axesOf(result), op);
+    Value back =
+        b_.builder().create<CumOp>(b_.loc(), Reduction::Sum, cum.getAxes(), y.value, y.where, !cum.getReversed());
+    owe(cum.getSource(), {back, cum.getGuard()}, axesOf(result), op);
   } else if (auto read = dyn_cast<ReadOp>(op)) {
     // Along a cycle's loops what is read at another position is an equation of the reversed cycle.
     auto part = parts_.find(op);
     if (part != parts_.end() && int64_t(part->second) != part_)
-      y = makeMember("back", b_.broadcast(y, axesOf(result)), op);
+      y = stored(makeMember("back", b_.broadcast(materialise(b_, y), axesOf(result)), op));
     owe(read.getSource(), readAdjoint(b_, read, table_, y, kept_), {}, op);
   } else if (isa<EquationOp>(op))
     owe(op->getOperand(0), y, axesOf(result), op);
@@ -377,19 +386,20 @@ void Derivation::visit(Operation *op) {
 void Derivation::closeStates() {
   for (auto [op, state] : states_) {
     auto equation = cast<EquationOp>(op);
-    Value body = adjoint(equation.getResult());
+    Owed owed = adjoint(equation.getResult());
+    Value body = owed ? materialise(b_, owed) : Value();
     auto type = cast<TensorType>(state->getResult(0).getType());
     body = b_.broadcast(body ? body : b_.real(0, type.getElem()), type.getAxes());
     Value with = makeMember((equation.getLabel() + ".grad").str(), body, op);
     Value old = state->getResult(0);
     old.replaceAllUsesWith(with);
     for (auto &entry : adjoints_)
-      if (entry.second == old)
-        entry.second = with;
+      if (entry.second.value == old)
+        entry.second.value = with;
     for (auto &entry : owed_)
-      for (Value &amount : entry.second)
-        if (amount == old)
-          amount = with;
+      for (Owed &amount : entry.second)
+        if (amount.value == old)
+          amount.value = with;
     state->erase();
   }
 }
@@ -399,16 +409,15 @@ SmallVector<Value> Derivation::run() {
   SmallVector<Operation *> ops = order();
   // A state's own body is owed what the state is.
   for (auto [op, state] : states_)
-    owe(op->getOperand(0), state->getResult(0), axesOf(op->getResult(0)), op);
+    owe(op->getOperand(0), stored(state->getResult(0)), axesOf(op->getResult(0)), op);
   for (Operation *op : ops)
     visit(op);
   closeStates();
   SmallVector<Value> results;
   for (GradOp g : grads_) {
     auto type = cast<TensorType>(g.getType());
-    Value result = isActive(g.getWrt()) ? adjoint(g.getWrt()) : Value();
-    if (!result)
-      result = b_.real(0, type.getElem());
+    Owed owed = isActive(g.getWrt()) ? adjoint(g.getWrt()) : Owed();
+    Value result = owed ? materialise(b_, owed) : b_.real(0, type.getElem());
     for (auto [axis, copy] : copies_)
       if (hasAxis(result, copy))
         result = b_.read(result, {copy}, {b_.index(axis)});

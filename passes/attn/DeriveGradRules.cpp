@@ -27,6 +27,52 @@ bool isDifferentiable(Operation *op, unsigned i) {
   return isa<ReadOp, ReduceOp, CumOp, EquationOp>(op) && i == 0;
 }
 
+//===--- what is owed -----------------------------------------------------===//
+
+Value materialise(Build &b, Owed x) { return b.guarded(x.where, x.value, 0); }
+
+Owed sumOf(Build &b, Owed x, Owed y) {
+  if (!x || !y)
+    return x ? x : y;
+  if (x.where == y.where)
+    return {b.add(x.value, y.value), x.where};
+  Value where = x.where && y.where ? b.map(MapFn::Or, {x.where, y.where}) : Value();
+  return {b.add(materialise(b, x), materialise(b, y)), where};
+}
+
+/// The operands of a chain of `and`s, by whether they have one of the axes.
+static void splitAnd(Value v, ArrayRef<StringAttr> axes, SmallVectorImpl<Value> &with,
+                     SmallVectorImpl<Value> &without) {
+  bool touched = llvm::any_of(axes, [&](StringAttr axis) { return hasAxis(v, axis); });
+  auto map = v.getDefiningOp<MapOp>();
+  if (touched && map && map.getFn() == MapFn::And) {
+    for (Value arg : map.getArgs())
+      splitAnd(arg, axes, with, without);
+    return;
+  }
+  (touched ? with : without).push_back(v);
+}
+
+static std::pair<Value, Value> splitWhere(Build &b, Value where, ArrayRef<StringAttr> axes) {
+  SmallVector<Value> with, without;
+  if (where)
+    splitAnd(where, axes, with, without);
+  auto all = [&](ArrayRef<Value> list) {
+    Value r;
+    for (Value v : list)
+      r = b.andOf(r, v);
+    return r;
+  };
+  return {all(with), all(without)};
+}
+
+Owed sumAlong(Build &b, Owed x, ArrayRef<StringAttr> axes) {
+  if (axes.empty())
+    return x;
+  auto [guard, rest] = splitWhere(b, x.where, axes);
+  return {b.reduce(Reduction::Sum, axes, x.value, guard), rest};
+}
+
 //===--- maps -------------------------------------------------------------===//
 
 /// d fn(x) / dx for functions of one operand, from x and y = fn(x).
@@ -90,7 +136,8 @@ static Value slope(Build &b, MapFn fn, Value x, Value y) {
   }
 }
 
-Value mapAdjoint(Build &b, MapOp op, unsigned i, Value adjoint) {
+/// What is owed where the result is; `y` is the value of Owed.
+static Value mapFactor(Build &b, MapOp op, unsigned i, Value adjoint) {
   auto args = op.getArgs();
   Value x = args[0], y = op.getResult(), other = args.size() > 1 ? args[1 - std::min(i, 1u)] : Value();
   auto times = [&](Value v) { return b.mul(adjoint, v); };
@@ -119,8 +166,6 @@ Value mapAdjoint(Build &b, MapOp op, unsigned i, Value adjoint) {
     }
     return where(b.map(MapFn::Ne, {x, b.number(0, x)}), times(b.mul(y, b.map(MapFn::Log, x))));
   }
-  case MapFn::Select:
-    return i == 1 ? where(x, adjoint) : b.select(x, b.number(0, adjoint), adjoint);
   case MapFn::Min:
   case MapFn::Max: {
     // Ties share equally.
@@ -159,63 +204,81 @@ Value mapAdjoint(Build &b, MapOp op, unsigned i, Value adjoint) {
   }
 }
 
+Owed mapAdjoint(Build &b, MapOp op, unsigned i, Owed y) {
+  if (op.getFn() == MapFn::Select) {
+    Value chosen = i == 1 ? op.getArgs()[0] : b.notOf(op.getArgs()[0]);
+    return {y.value, b.andOf(y.where, chosen)};
+  }
+  return {mapFactor(b, op, i, y.value), y.where};
+}
+
 //===--- reductions -------------------------------------------------------===//
 
-Value reduceAdjoint(Build &b, ReduceOp op, const AxisTable &table, Value adjoint) {
-  Value x = op.getSource(), guard = op.getGuard(), y = op.getResult();
+Owed reduceAdjoint(Build &b, ReduceOp op, const AxisTable &table, Owed owed) {
+  Value x = op.getSource(), guard = op.getGuard(), y = op.getResult(), adjoint = owed.value;
   Axes axes = axesFrom(op.getAxes());
-  auto there = [&](Value v) { return b.guarded(guard, v, 0); };
-  auto where = [&](Value c, Value v) { return b.select(b.andOf(guard, c), v, b.number(0, v)); };
-  auto sumOf = [&](Value v) { return b.reduce(Reduction::Sum, axes, v, guard); };
+  Value where = b.andOf(owed.where, guard);
+  auto sumOver = [&](Value v) { return b.reduce(Reduction::Sum, axes, v, guard); };
   Type elem = typeOf(y).getElem();
   switch (op.getRed()) {
   case Reduction::Sum:
-    return there(adjoint);
+    return {adjoint, where};
   case Reduction::Mean: {
     Value count = b.max(countElements(b, table, axes, guard), b.integer(1));
-    return there(b.div(adjoint, b.convert(count, elem)));
+    return {b.div(adjoint, b.convert(count, elem)), where};
   }
   case Reduction::Prod: {
     // The product of the others: y / x, unless zeros are among them.
     Value zero = b.number(0, x), one = b.number(1, x);
     Value isZero = b.eq(x, zero);
-    Value zeros = sumOf(b.convert(isZero, b.i64()));
+    Value zeros = sumOver(b.convert(isZero, b.i64()));
     Value rest = b.reduce(Reduction::Prod, axes, b.select(isZero, one, x), guard);
     Value alone = b.select(b.eq(zeros, b.integer(1)), rest, zero);
     Value others = b.select(isZero, alone, b.select(b.eq(zeros, b.integer(0)), b.div(y, x), zero));
-    return there(b.mul(adjoint, others));
+    return {b.mul(adjoint, others), where};
   }
   case Reduction::Max:
   case Reduction::Min: {
     Value hit = b.eq(x, y);
-    return where(hit, b.div(adjoint, sumOf(b.convert(hit, elem))));
+    Value share = b.div(adjoint, sumOver(b.convert(hit, elem)));
+    return {b.select(hit, share, b.number(0, share)), where};
   }
   case Reduction::LogSumExp: {
     Value alive = b.map(MapFn::Ne, {y, b.number(-Build::inf, y)});
-    return where(alive, b.mul(adjoint, b.exp(b.sub(x, y))));
+    return {b.mul(adjoint, b.exp(b.sub(x, y))), b.andOf(where, alive)};
   }
   case Reduction::Norm: // 0 at 0
-    return where(b.map(MapFn::Ne, {y, b.number(0, y)}), b.mul(adjoint, b.div(x, y)));
+    return {b.mul(adjoint, b.div(x, y)), b.andOf(where, b.map(MapFn::Ne, {y, b.number(0, y)}))};
   default:
     return {};
   }
 }
 
-SmallVector<Value> softmaxAdjoints(Build &b, SoftmaxOp op, ArrayRef<Value> adjoints) {
-  // x' = p (p' - sum of p p'); p is 0 where the guard is false, but p' may be anything there.
-  Value dot;
+SmallVector<Owed> softmaxAdjoints(Build &b, SoftmaxOp op, ArrayRef<Owed> ys) {
+  // x' = p (p' - sum of p p'). Rows that nothing is owed to are left out as a whole.
+  Value dot, rows;
+  bool allRows = false;
+  SmallVector<Value> owed;
   for (auto [i, p] : llvm::enumerate(op.getOuts())) {
-    if (!adjoints[i])
+    owed.push_back({});
+    if (!ys[i])
       continue;
     Axes group = axesFrom(cast<ArrayAttr>(op.getGroups()[i]));
-    Value part = b.mul(p, adjoints[i]);
+    auto [element, row] = splitWhere(b, ys[i].where, group);
+    if (!row)
+      allRows = true;
+    else
+      rows = rows && rows != row ? b.map(MapFn::Or, {rows, row}) : row;
+    // Which rows count for this operand alone matters where several are joined.
+    owed.back() = b.guarded(op.getOuts().size() > 1 ? ys[i].where : element, ys[i].value, 0);
+    Value part = b.mul(p, owed.back());
     part = group.empty() ? b.guarded(op.guard(i), part, 0) : b.reduce(Reduction::Sum, group, part, op.guard(i));
     dot = dot ? b.add(dot, part) : part;
   }
-  SmallVector<Value> results;
+  SmallVector<Owed> results;
   for (auto [i, p] : llvm::enumerate(op.getOuts())) {
-    Value slope = adjoints[i] ? b.sub(adjoints[i], dot) : b.neg(dot);
-    results.push_back(b.guarded(op.guard(i), b.mul(p, slope), 0));
+    Value slope = owed[i] ? b.sub(owed[i], dot) : b.neg(dot);
+    results.push_back({b.mul(p, slope), b.andOf(allRows ? Value() : rows, op.guard(i))});
   }
   return results;
 }
@@ -276,7 +339,7 @@ static std::optional<Shift> shiftOf(Build &b, Value index, StringAttr axis) {
   return Shift{axis, isSub ? b.sub(inner->rest, y) : b.add(inner->rest, y)};
 }
 
-Value readAdjoint(Build &b, ReadOp op, AxisTable &table, Value adjoint, ArrayRef<StringAttr> kept) {
+Owed readAdjoint(Build &b, ReadOp op, AxisTable &table, Owed y, ArrayRef<StringAttr> kept) {
   Axes replaced = axesFrom(op.getAxes());
   Axes stay = axesMinus(axesOf(op.getSource()), replaced);
   // Which axis of the reading side each index follows; none: the index is compared.
@@ -341,17 +404,16 @@ Value readAdjoint(Build &b, ReadOp op, AxisTable &table, Value adjoint, ArrayRef
   for (auto [axis, shift, index] : llvm::zip(replaced, shifts, op.getIndices()))
     if (!shift)
       guard = b.andOf(guard, b.eq(moved(b, index, moves), b.index(axis)));
+  if (y.where)
+    guard = b.andOf(guard, moved(b, y.where, moves));
   Axes own;
   SmallVector<Value> at;
-  for (StringAttr axis : axesOf(adjoint))
+  for (StringAttr axis : axesOf(y.value))
     if (auto it = moves.find(axis); it != moves.end()) {
       own.push_back(axis);
       at.push_back(it->second);
     }
-  Value value = b.read(adjoint, own, at);
-  if (summed.empty())
-    return b.guarded(guard, value, 0);
-  return b.reduce(Reduction::Sum, summed, value, guard);
+  return sumAlong(b, {b.read(y.value, own, at), guard}, summed);
 }
 
 } // namespace attnc::attn

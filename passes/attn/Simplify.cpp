@@ -176,6 +176,34 @@ bool isNumber(Value v, int64_t n) {
   return (r && *r == n) || (i && *i == n);
 }
 
+/// An integer as another one plus a constant.
+std::pair<Value, int64_t> offsetOf(Value v) {
+  if (auto op = v.getDefiningOp<MapOp>(); op && typeOf(v).isInt()) {
+    if (op.getFn() == MapFn::Add)
+      for (unsigned k = 0; k < 2; ++k)
+        if (std::optional<int64_t> c = constInt(op.getArgs()[k]))
+          return {op.getArgs()[1 - k], *c};
+    if (op.getFn() == MapFn::Sub)
+      if (std::optional<int64_t> c = constInt(op.getArgs()[1]))
+        return {op.getArgs()[0], wrap(0 - static_cast<uint64_t>(*c))};
+  }
+  return {v, 0};
+}
+
+/// (x + a) + b as x + (a + b); null when there is only one constant.
+Value foldOffset(MapOp op) {
+  auto [once, outer] = offsetOf(op.getResult());
+  auto [twice, inner] = offsetOf(once);
+  if (once == op.getResult() || twice == once)
+    return {};
+  Build b(op);
+  int64_t sum = wrap(static_cast<uint64_t>(outer) + static_cast<uint64_t>(inner));
+  if (sum == 0)
+    return twice;
+  return sum > 0 || sum == std::numeric_limits<int64_t>::min() ? b.add(twice, b.integer(sum))
+                                                               : b.sub(twice, b.integer(-sum));
+}
+
 /// The value that the map gives without doing anything; null when it does something.
 Value foldMap(MapOp op, Bounds &bounds) {
   Value x = op.getArgs()[0], y = op.getArgs().size() > 1 ? op.getArgs()[1] : Value();
@@ -312,6 +340,8 @@ bool Simplify::fold(MixerOp mixer, const AxisTable &table) {
     Value with;
     if (auto map = dyn_cast<MapOp>(op)) {
       with = foldConstant(map);
+      if (!with)
+        with = foldOffset(map);
       if (!with)
         with = foldMap(map, bounds);
     } else if (auto read = dyn_cast<ReadOp>(op))

@@ -49,10 +49,9 @@ attn.mixer @shift attributes {symbols = ["N"], axes = {t = "N"}} {
   %y = attn.map select(%start, %none, %r) : [t] i1, [] f32, [t] f32 -> [t] f32
   %l = attn.map mul(%y, %c) : [t] f32, [t] f32 -> [t] f32
   %g = attn.grad %l wrt %x keep [] : [t] f32, [t] f32 -> [t] f32
-  // CHECK: %[[Y:.+]] = attn.map select(%{{.+}}, %{{.+}}, %[[C]])
   // CHECK: %[[NEXT:.+]] = attn.map add(%{{.+}}, %{{.+}}) : [t] i64
   // CHECK: %[[IN:.+]] = attn.map lt(%[[NEXT]], %{{.+}})
-  // CHECK: %[[R:.+]] = attn.read %[[Y]] [t = %[[NEXT]]]
+  // CHECK: %[[R:.+]] = attn.read %[[C]] [t = %[[NEXT]]]
   // CHECK: attn.map select(%[[IN]], %[[R]], %{{.+}})
   attn.output "g" %g dims [[t]] storage f32 : [t] f32
 }
@@ -136,6 +135,22 @@ attn.mixer @nested attributes {symbols = [], axes = {i = "4"}} {
   %h = attn.grad %g wrt %x keep [] : [i] f32, [i] f32 -> [i] f32
   // CHECK-NOT: attn.grad
   attn.output "h" %h dims [[i]] storage f32 : [i] f32
+}
+
+// The derivative of log is never formed where log is not chosen: 0 / 0 would be NaN.
+// CHECK-LABEL: @chosen
+attn.mixer @chosen attributes {symbols = [], axes = {i = "4"}} {
+  // CHECK: %[[X:.+]] = attn.input "x"
+  %x = attn.input "x" dims [[i]] storage f32 -> [i] f32
+  %zero = attn.const 0.0 : f32
+  // CHECK: %[[C:.+]] = attn.map gt
+  %c = attn.map gt(%x, %zero) : [i] f32, [] f32 -> [i] i1
+  %log = attn.map log(%x) : [i] f32 -> [i] f32
+  %y = attn.map select(%c, %log, %zero) : [i] i1, [i] f32, [] f32 -> [i] f32
+  %g = attn.grad %y wrt %x keep [] : [i] f32, [i] f32 -> [i] f32
+  // CHECK: %[[SLOPE:.+]] = attn.map div(%{{.+}}, %[[X]])
+  // CHECK: attn.map select(%[[C]], %[[SLOPE]], %[[ZERO:.+]])
+  attn.output "g" %g dims [[i]] storage f32 : [i] f32
 }
 
 // What does not depend on the variable, or is detached, has the derivative 0.
