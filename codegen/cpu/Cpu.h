@@ -27,7 +27,7 @@ namespace attnc::cpu {
 
 struct CpuOptions {
   /// native, x86-64-v3 (AVX2, FMA, F16C) or x86-64-v4 (AVX-512 F BW CD DQ VL). native is the better of the two this
-  /// machine machine has.
+  /// machine has.
   std::string arch = "native";
   bool vectorise = true; ///< off: one position at a time, for comparisons in tests
 };
