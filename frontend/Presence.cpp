@@ -675,8 +675,9 @@ private:
         bool touched = false;
         for (AxisId a : p_.composites[c.ragged].leaves)
           touched |= replaced.contains(a);
-        if (touched)
-          continue; // the index check speaks of positions that exist
+        if (!touched)
+          add(causes, c); // past the end there is no init either
+        continue;         // else the index check speaks of positions that exist
       }
       std::unordered_map<const Node *, Node *> done;
       Node *pred = substitute(c.pred, items, read, done);
@@ -687,8 +688,10 @@ private:
             axes.erase(a);
             axes |= r.index->axes;
           }
-      if (!isFalse(off))
+      if (!isFalse(off)) {
         pred = map(Fn::Or, Kind::Bool, {off, pred}, s);
+        axes |= off->axes;
+      }
       add(causes, Cause{pred, axes, c.span, -1});
     }
     out.causes = causes;

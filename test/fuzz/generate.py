@@ -46,8 +46,9 @@ class Gen:
     # -- axes and inputs ------------------------------------------------------------------------------------------
     def setup(self):
         r = self.r
-        size = lambda: r.choice([1, 2, 3, 3, 4, 5, 6, 7, 9, 17, 18])
+        size = lambda: 0 if self.empty and r.random() < 0.4 else r.choice([1, 2, 3, 3, 4, 5, 6, 7, 9, 17, 18])
         self.sizes, self.axes, self.comps = {}, {}, {}
+        self.empty = r.random() < 0.06  # extents of 0
         batch = [Axis("b", r.choice([1, 2, 3]))]
         if r.random() < 0.2:
             batch = []

@@ -87,8 +87,8 @@ def reduce(attnc, text, sizes, rc, folder, name, budget=150):
             budget -= 1
             if budget <= 0:
                 break
-            got, _ = failing(attnc, t, sizes, folder, name)
-            if got == rc:
+            got, out = failing(attnc, t, sizes, folder, name)
+            if got == rc and not (rc == 1 and "error[A" in out):
                 text, changed = t, True
                 break
     return text
