@@ -193,8 +193,10 @@ private:
         return real(l, elem == f32_ ? static_cast<float>(*c) : *c, elem);
       if (std::optional<int64_t> c = attn::constInt(v))
         return real(l, elem == f32_ ? static_cast<float>(*c) : static_cast<double>(*c), elem);
-      // An integer on its way through f64 is rounded once too when it is converted straight.
-      if (auto op = v.getDefiningOp<attn::MapOp>(); op && elem == f32_ && op.getFn() == attn::MapFn::ToF64)
+      // An integer is converted straight: once rounded, and not at all where f64 is wanted.
+      if (auto op = v.getDefiningOp<attn::MapOp>();
+          op && (op.getFn() == attn::MapFn::ToF64 || op.getFn() == attn::MapFn::ToF32) &&
+          !isa<FloatType>(elemOf(op.getArgs()[0])))
         return convert(op.getArgs()[0], elem);
       return map(l, elem == f32_ ? attn::MapFn::ToF32 : attn::MapFn::ToF64, v);
     }
