@@ -33,6 +33,14 @@ public:
       auto integer = dyn_cast<IntegerAttr>(constant.getValue());
       return integer ? extentConst(integer.getInt()) : nullptr;
     }
+    if (isa<arith::ShRSIOp, arith::ShLIOp>(op)) {
+      ExtentRef a = read(op->getOperand(0)), b = read(op->getOperand(1));
+      std::optional<int64_t> shift = b ? extentAsConst(b) : std::nullopt;
+      if (!a || !shift || *shift < 0 || *shift > 62)
+        return nullptr;
+      return extentMake(isa<arith::ShRSIOp>(op) ? ExtentOp::Div : ExtentOp::Mul,
+                        {a, extentConst(int64_t(1) << *shift)});
+    }
     std::optional<ExtentOp> kind;
     if (isa<arith::AddIOp>(op))
       kind = ExtentOp::Add;
@@ -73,8 +81,6 @@ std::vector<KernelBlob::Buffer> buffersOf(ModuleOp module, const std::vector<std
   std::vector<KernelBlob::Buffer> list;
   module.walk([&](tile::AllocOp alloc) {
     auto program = alloc->getParentOfType<tile::ProgramOp>();
-    if (alloc->getParentOp() != program.getOperation())
-      return;
     SizeReader reader(program, symbols);
     ExtentRef bytes = extentConst(bytesOf(alloc.getType().getElementType()));
     for (Value extent : alloc.getExtents()) {
@@ -83,7 +89,10 @@ std::vector<KernelBlob::Buffer> buffersOf(ModuleOp module, const std::vector<std
         return;
       bytes = extentMake(ExtentOp::Mul, {bytes, e});
     }
-    list.push_back({bufferName(alloc), extentText(bytes, symbols)});
+    std::string name = bufferName(alloc);
+    if (alloc->getParentOp() != program.getOperation())
+      name += name.empty() ? "an intermediate (per thread)" : " (per thread)";
+    list.push_back({name, extentText(bytes, symbols)});
   });
   return list;
 }

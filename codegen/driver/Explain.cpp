@@ -149,6 +149,10 @@ private:
       return a | b;
     if (isa<arith::XOrIOp>(op))
       return a ^ b;
+    if (isa<arith::ShRSIOp>(op))
+      return b >= 0 && b < 64 ? a >> b : 0;
+    if (isa<arith::ShLIOp>(op))
+      return b >= 0 && b < 64 ? int64_t(uint64_t(a) << b) : 0;
     bool divides = b != 0 && !(a == INT64_MIN && b == -1);
     if (isa<arith::FloorDivSIOp>(op))
       return divides ? floorDiv(a, b) : 0;
