@@ -61,6 +61,81 @@ Value Body::emitRoot(const Stage &stage, const Env &env, Value coreResult) {
   return stage.readable ? emitOp(stage.value.getDefiningOp(), env) : emit(stage.value, env);
 }
 
+std::optional<Linear> Body::limit(const Linear &l, const Env &env, bool largest) {
+  Linear result;
+  result.extents = l.extents;
+  result.constant = l.constant;
+  for (auto &[a, factor] : l.axes) {
+    Value at = lookup(env, a);
+    Linear end;
+    if (auto c = constantOf(at)) {
+      end.constant = *c;
+    } else if (auto exact = e.exact_.find(at); exact != e.exact_.end()) {
+      end = e.graph.linear(exact->second);
+    } else {
+      auto known = e.below_.find(at);
+      if (known == e.below_.end())
+        return std::nullopt;
+      Emitter::Bounds bounds = e.bounds_.lookup(at);
+      if ((factor > 0) == largest) {
+        end = e.graph.linear(known->second);
+        end.constant -= 1 + bounds.high;
+      } else {
+        end.constant = bounds.low;
+      }
+    }
+    addTo(result, end, factor);
+  }
+  return result;
+}
+
+/// Extents are at least 0.
+static bool negative(const std::optional<Linear> &l) {
+  return l && l->constant < 0 && llvm::all_of(l->extents, [](auto &e) { return e.second <= 0; });
+}
+static bool positive(const std::optional<Linear> &l, int64_t least) {
+  return l && l->constant >= least && llvm::all_of(l->extents, [](auto &e) { return e.second >= 0; });
+}
+
+bool Body::isInside(Value v, const Env &env, int axis) {
+  auto l = e.graph.linear(v);
+  if (!l || !positive(limit(*l, env, false), 0))
+    return false;
+  auto top = limit(*l, env, true);
+  if (top)
+    addTo(*top, e.graph.linear(e.graph.axes[axis].extent), -1);
+  return negative(top);
+}
+
+std::optional<bool> Body::decide(attn::MapOp compare, const Env &env) {
+  using F = attn::MapFn;
+  F fn = compare.getFn();
+  if (fn < F::Lt || fn > F::Ne || !attn::typeOf(compare.getOperands()[0]).isInt())
+    return std::nullopt;
+  auto x = e.graph.linear(compare.getOperands()[0]), y = e.graph.linear(compare.getOperands()[1]);
+  if (!x || !y)
+    return std::nullopt;
+  bool swap = fn == F::Gt || fn == F::Ge; // x > y as y < x
+  Linear d;
+  addTo(d, *x, swap ? -1 : 1);
+  addTo(d, *y, swap ? 1 : -1);
+  auto low = limit(d, env, false), high = limit(d, env, true);
+  bool below = negative(high), above = positive(low, 1);
+  switch (fn) {
+  case F::Lt:
+  case F::Gt:
+    return below ? std::optional(true) : positive(low, 0) ? std::optional(false) : std::nullopt;
+  case F::Le:
+  case F::Ge: {
+    if (high)
+      high->constant -= 1;
+    return negative(high) ? std::optional(true) : above ? std::optional(false) : std::nullopt;
+  }
+  default:
+    return below || above ? std::optional(fn == F::Ne) : std::nullopt;
+  }
+}
+
 Value Body::emitOp(Operation *op, const Env &env) {
   Graph &graph = e.graph;
   if (auto constant = dyn_cast<attn::ConstOp>(op))
@@ -105,7 +180,8 @@ Value Body::emitOp(Operation *op, const Env &env) {
         return nullptr;
       const ExtentRef &bound = graph.axes[a].extent;
       auto known = e.below_.find(index);
-      bool inside = read.isInside(i) || (known != e.below_.end() && extentEqual(known->second, bound));
+      bool inside = read.isInside(i) || (known != e.below_.end() && extentEqual(known->second, bound)) ||
+                    isInside(read.getIndices()[i], env, a);
       if (!inside) {
         index = s.clamp(index, e.extentOf(a));
         if (!constantOf(index))
@@ -120,8 +196,14 @@ Value Body::emitOp(Operation *op, const Env &env) {
     op->emitError("cannot be computed inside an expression");
     return nullptr;
   }
+  if (auto known = decide(map, env))
+    return s.boolean(*known);
   SmallVector<Value> args;
   for (Value operand : map.getOperands()) {
+    // Of a decided select only one side is computed.
+    if (map.getFn() == attn::MapFn::Select && args.size() == 1)
+      if (auto condition = booleanOf(args[0]))
+        return emit(map.getOperands()[*condition ? 1 : 2], env);
     args.push_back(emit(operand, env));
     if (!args.back())
       return nullptr;
@@ -220,10 +302,50 @@ NestDim Emitter::dimOver(int axis) {
   return {{axis}, {integer(0), extentOf(axis)}, graph.axes[axis].extent};
 }
 
-SmallVector<NestDim> Emitter::innerDims(Stage &stage) {
+NestDim Emitter::dimOver(Stage &stage, int axis, const Env &fixed) {
+  NestDim dim = dimOver(axis);
+  auto need = stage.needed.find(axis);
+  if (need == stage.needed.end() || blocks_.count(axis))
+    return dim;
+  Scalars s(b, loc, prologue);
+  // The largest value of the form without the axis, negated: bound of factor * position.
+  auto room = [&](const Linear &l) {
+    Value sum = integer(-l.constant);
+    for (auto &[text, factor] : l.extents)
+      sum = s.add(sum, s.mul(extent(graph.table.parse(text)), integer(-factor)));
+    for (auto &[a, factor] : l.axes) {
+      if (a == axis)
+        continue;
+      Value at = lookup(fixed, a);
+      if (!at) {
+        tile::Range range = dimOver(a).range;
+        at = factor > 0 ? range.lo : s.sub(range.hi, integer(1));
+      }
+      sum = s.add(sum, s.mul(at, integer(-factor)));
+    }
+    return sum;
+  };
+  Value lo, hi;
+  for (auto &forms : need->second.any) {
+    Value low = dim.range.lo, high = dim.range.hi;
+    for (const Linear &l : forms) {
+      int64_t factor = l.axes.at(axis);
+      if (factor > 0)
+        high = s.min(high, s.add(s.divide(room(l), factor), integer(1)));
+      else // ceil(-room / |factor|)
+        low = s.max(low, s.sub(integer(0), s.divide(room(l), -factor)));
+    }
+    lo = lo ? s.min(lo, low) : low;
+    hi = hi ? s.max(hi, high) : high;
+  }
+  dim.range = {lo, s.max(hi, lo)};
+  return dim;
+}
+
+SmallVector<NestDim> Emitter::innerDims(Stage &stage, const Env &fixed) {
   SmallVector<NestDim> dims;
   for (int a : stage.inner)
-    dims.push_back(dimOver(a));
+    dims.push_back(dimOver(stage, a, fixed));
   return dims;
 }
 
@@ -314,7 +436,7 @@ SmallVector<NestDim> Emitter::dimsOf(Stage &stage, const Env &fixed) {
           addRagged(r->first, r->second);
         r->second = nullptr;
       } else if (!lookup(fixed, a)) {
-        dims.push_back(dimOver(a));
+        dims.push_back(dimOver(stage, a, fixed));
       }
     }
   return dims;
@@ -376,7 +498,7 @@ std::optional<tile::Combiner> combinerOf(attn::Reduction op) {
 }
 
 LogicalResult Emitter::emitReduce(Stage &stage, const Env &fixed) {
-  SmallVector<NestDim> par = dimsOf(stage, fixed), red = innerDims(stage);
+  SmallVector<NestDim> par = dimsOf(stage, fixed), red = innerDims(stage, fixed);
   Operation *op = stage.core.getDefiningOp();
   tile::Combiner kind;
   if (auto reduce = dyn_cast<attn::ReduceOp>(op)) {
@@ -512,6 +634,9 @@ LogicalResult Emitter::emitStage(Stage &stage, const Env &fixed) {
   return failure();
 }
 
+/// Stages in the body of a loop whose first round is written out.
+static constexpr size_t kPeeled = 40;
+
 LogicalResult Emitter::emitNodes(std::vector<std::unique_ptr<Node>> &nodes, const Env &fixed) {
   for (auto &node : nodes) {
     if (!node->isLoop()) {
@@ -519,16 +644,42 @@ LogicalResult Emitter::emitNodes(std::vector<std::unique_ptr<Node>> &nodes, cons
         return failure();
       continue;
     }
-    Scalars s(b, loc, prologue);
+    // The first round of an innermost loop stands by itself: there, and only there, reads one step back go to the init.
+    Scalars top(prologue.b, loc, prologue);
+    const AxisInfo &axis = graph.axes[node->axis];
     Value n = extentOf(node->axis), zero = integer(0), one = integer(1), minus = integer(-1);
-    Value lo = node->dir > 0 ? zero : s.sub(n, one), hi = node->dir > 0 ? n : minus;
-    auto loop = b.create<tile::ForOp>(loc, lo, hi, node->dir > 0 ? one : minus);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToEnd(&loop.getBody().front());
-    Env env = fixed;
-    assign(env, node->axis, loop.getIv());
-    known(loop.getIv(), graph.axes[node->axis].extent);
-    if (failed(emitNodes(node->body, env)))
+    bool up = node->dir > 0;
+    bool peel =
+        node->body.size() <= kPeeled && llvm::none_of(node->body, [](auto &inside) { return inside->isLoop(); });
+    Value start = up ? zero : top.sub(n, one), end = up ? n : minus, step = up ? one : minus, second = start;
+    auto round = [&](Value lo, Value hi, Value at) -> LogicalResult {
+      auto loop = b.create<tile::ForOp>(loc, lo, hi, step);
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToEnd(&loop.getBody().front());
+      Env env = fixed;
+      assign(env, node->axis, at ? at : loop.getIv());
+      known(loop.getIv(), axis.extent);
+      if (peel)
+        bounds_[loop.getIv()] = up ? Bounds{1, 0} : Bounds{0, 1};
+      return emitNodes(node->body, env);
+    };
+    if (peel) {
+      if (up) {
+        second = top.min(n, one);
+        if (failed(round(zero, second, zero)))
+          return failure();
+      } else {
+        second = top.sub(start, one);
+        Value only = top.max(second, minus);
+        if (!constantOf(start)) {
+          known(start, axis.extent);
+          exact_[start] = extentMake(attnc::ExtentOp::Sub, {axis.extent, extentConst(1)});
+        }
+        if (failed(round(start, only, start)))
+          return failure();
+      }
+    }
+    if (failed(round(peel && up ? one : second, end, nullptr)))
       return failure();
   }
   return success();
@@ -563,8 +714,14 @@ LogicalResult Emitter::emitKernel(Kernel &kernel) {
     Buffer &buffer = plan.buffers[id];
     bool stored = stage.readable && (!stage.readers.empty() || stage.kind == StageKind::Sort ||
                                      stage.kind == StageKind::Rank || stage.kind == StageKind::Scatter);
-    if (stored && !buffer.shared)
+    if (stored && !buffer.shared && plan.inPlaceOf[id] < 0)
       memory_[id] = allocate(buffer.dims, attn::typeOf(stage.value).getElem(), false, stage.name, "");
+  }
+  for (int id : kernel.stages) {
+    int owner = id;
+    while (plan.inPlaceOf[owner] >= 0)
+      owner = plan.inPlaceOf[owner];
+    memory_[id] = memory_[owner];
   }
   Env fixed;
   for (auto [g, at] : llvm::zip_equal(kernel.grid, op.getBody().getArguments())) {

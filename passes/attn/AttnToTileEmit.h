@@ -45,7 +45,9 @@ private:
 
   llvm::SmallVector<NestDim> dimsOf(Stage &stage, const Env &fixed);
   NestDim dimOver(int axis);
-  llvm::SmallVector<NestDim> innerDims(Stage &stage);
+  /// The part of the axis that the stage has to visit.
+  NestDim dimOver(Stage &stage, int axis, const Env &fixed);
+  llvm::SmallVector<NestDim> innerDims(Stage &stage, const Env &fixed);
   static llvm::SmallVector<tile::Range> rangesOf(llvm::ArrayRef<NestDim> dims);
 
   Value extent(const ExtentRef &e);
@@ -73,6 +75,13 @@ private:
 
   /// SSA positions that are known to lie in 0 .. bound-1 (0 when the bound is 0).
   llvm::DenseMap<Value, ExtentRef> below_;
+  /// Closer bounds of a position along an axis: low .. extent-1-high.
+  struct Bounds {
+    int64_t low = 0, high = 0;
+  };
+  llvm::DenseMap<Value, Bounds> bounds_;
+  /// Positions that are an extent less something.
+  llvm::DenseMap<Value, ExtentRef> exact_;
   /// lo = flat mod radix, hi = flat div radix.
   struct Split {
     Value hi, flat;
@@ -109,6 +118,12 @@ public:
 
 private:
   Value emitOp(mlir::Operation *op, const Env &env);
+  /// The largest (or smallest) value of `l` at the positions of `env`, over extents alone.
+  std::optional<Linear> limit(const Linear &l, const Env &env, bool largest);
+  /// Whether `v` is known to be 0 .. extent(axis)-1 there.
+  bool isInside(Value v, const Env &env, int axis);
+  /// What a comparison of positions is everywhere in the body, if that is known.
+  std::optional<bool> decide(attn::MapOp compare, const Env &env);
   Env restrict(const Env &env, Value v);
   std::map<std::pair<void *, std::vector<void *>>, Value> memo_;
   Value core_, coreResult_;

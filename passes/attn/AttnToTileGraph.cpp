@@ -29,19 +29,37 @@ Graph::Graph(attn::MixerOp mixer) : mixer(mixer), table(mixer) {
     axes.push_back(info);
   }
 
-  // An axis along which positions meet is a sequence; every axis that shares one of its symbols is one, too.
+  // An axis along which positions meet is a sequence, and so is one that some dynamic input lacks: queries that no key
+  // has. What remains runs in parallel everywhere. Axes that share a symbol share the guess.
   std::vector<bool> meets(axes.size());
   auto mark = [&](ArrayAttr names) {
     for (int a : list(names))
       meets[a] = true;
   };
-  for (Operation &op : *mixer.getBody())
+  for (Operation &op : *mixer.getBody()) {
     if (auto index = dyn_cast<attn::IndexOp>(op))
       meets[axis(index.getAxisAttr())] = true;
     else if (auto eq = dyn_cast<attn::EquationOp>(op))
       mark(eq.getLoopAxes());
     else if (auto names = op.getAttrOfType<ArrayAttr>("axes"))
       mark(names);
+  }
+  // The second of two dynamic axes in one dim subdivides the first (query heads of a group): not a sequence by itself.
+  AxisSet divided;
+  for (auto input : mixer.getBody()->getOps<attn::InputOp>())
+    for (ArrayAttr dim : input.getDims().getAsRange<ArrayAttr>())
+      if (dim.size() > 1 && llvm::all_of(list(dim), [&](int a) { return axes[a].dynamic(); }))
+        for (int a : list(dim))
+          divided.insert(a);
+  // Inputs without any axis that may run in parallel are weights: what they lack says nothing.
+  AxisSet parallel;
+  for (size_t a = 0; a < axes.size(); ++a)
+    if (axes[a].dynamic() && !meets[a] && !divided.contains(a))
+      parallel.insert(a);
+  for (auto input : mixer.getBody()->getOps<attn::InputOp>())
+    if (AxisSet own = axesOf(input.getResult()) & parallel; !own.empty())
+      for (int a : parallel - own)
+        meets[a] = true;
   std::vector<int64_t> guess(table.symbols().size(), int64_t(kBatch));
   for (size_t i = 0; i < guess.size(); ++i)
     for (size_t a = 0; a < axes.size(); ++a)
@@ -124,7 +142,7 @@ SymEnv Graph::through(attn::ReadOp read, const SymEnv &env) {
   return result;
 }
 
-static void addTo(Linear &to, const Linear &from, int64_t factor) {
+void addTo(Linear &to, const Linear &from, int64_t factor) {
   for (auto &[a, f] : from.axes)
     if ((to.axes[a] += f * factor) == 0)
       to.axes.erase(a);
@@ -132,6 +150,20 @@ static void addTo(Linear &to, const Linear &from, int64_t factor) {
     if ((to.extents[e] += f * factor) == 0)
       to.extents.erase(e);
   to.constant += from.constant * factor;
+}
+
+/// Sums of extents are taken apart, so that N - 1 and the extent N have N in common.
+Linear Graph::linear(const ExtentRef &e) const {
+  Linear l;
+  if (auto c = extentAsConst(e)) {
+    l.constant = *c;
+  } else if (e->op == attnc::ExtentOp::Add || e->op == attnc::ExtentOp::Sub) {
+    addTo(l, linear(e->args[0]), 1);
+    addTo(l, linear(e->args[1]), e->op == attnc::ExtentOp::Add ? 1 : -1);
+  } else {
+    l.extents[table.text(e)] = 1;
+  }
+  return l;
 }
 
 std::optional<Linear> Graph::linear(Sym sym) {
@@ -154,14 +186,8 @@ std::optional<Linear> Graph::linear(Value v, const SymEnv &env) {
   }
   if (auto index = dyn_cast<attn::IndexOp>(op))
     return linear(lookup(env, axis(index.getAxisAttr())));
-  if (auto extent = dyn_cast<attn::ExtentOp>(op)) {
-    ExtentRef e = table.parse(extent.getText());
-    if (auto constant = extentAsConst(e))
-      l.constant = *constant;
-    else
-      l.extents[table.text(e)] = 1;
-    return l;
-  }
+  if (auto extent = dyn_cast<attn::ExtentOp>(op))
+    return linear(table.parse(extent.getText()));
   if (auto read = dyn_cast<attn::ReadOp>(op))
     return linear(read.getSource(), through(read, env));
   auto map = dyn_cast<attn::MapOp>(op);

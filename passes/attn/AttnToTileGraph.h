@@ -76,7 +76,11 @@ struct Linear {
   std::map<int, int64_t> axes;
   std::map<std::string, int64_t> extents;
   int64_t constant = 0;
+
+  bool operator==(const Linear &o) const { return axes == o.axes && extents == o.extents && constant == o.constant; }
 };
+
+void addTo(Linear &to, const Linear &from, int64_t factor);
 
 class Graph {
 public:
@@ -100,6 +104,9 @@ public:
   /// The environment in which the operand of `read` is seen when the read is seen in `env`.
   SymEnv through(attn::ReadOp read, const SymEnv &env);
   std::optional<Linear> linear(Sym sym);
+  /// Of the axes of `v` itself.
+  std::optional<Linear> linear(Value v) { return linear(position(v, identity(axesOf(v)))); }
+  Linear linear(const ExtentRef &e) const;
   /// The position as an expression of extents alone.
   ExtentRef asExtent(Sym sym);
   /// Axes of the stage that the position depends on.

@@ -34,6 +34,13 @@ struct ScatterInfo {
   Value value;                         ///< what is sent; null: true
 };
 
+/// Where along an axis of a nest there is anything to do: the hull of `any`, each a conjunction of forms that must be
+/// <= 0.
+struct Needed {
+  bool whole = true;
+  std::vector<std::vector<Linear>> any;
+};
+
 struct Stage {
   int id = -1;
   StageKind kind = StageKind::Map;
@@ -49,6 +56,7 @@ struct Stage {
 
   std::vector<Access> accesses;
   std::vector<InputAccess> inputs;
+  std::map<int, Needed> needed;   ///< by axis; absent: the whole axis
   llvm::SmallVector<int> readers; ///< stages, each once
   double cost = 1;                ///< operations per point
 
@@ -82,6 +90,7 @@ struct Node {
   bool isLoop() const { return stage < 0; }
 };
 
+/// Where along an axis of a nest there is anything to do: the hull of `any`, each a conjunction of forms that must be
 /// One grid dim: blocks of `block` positions along the axis; 1: a single position.
 struct GridDim {
   int axis;
@@ -115,6 +124,9 @@ struct Loop {
   int axis, dir;
 };
 
+/// Loops around a stage, outermost first; whether it was found.
+bool pathTo(const std::vector<std::unique_ptr<Node>> &nodes, int stage, llvm::SmallVectorImpl<const Node *> &path);
+
 class Plan {
 public:
   explicit Plan(Graph &graph) : graph(graph) {}
@@ -123,6 +135,7 @@ public:
   Graph &graph;
   std::vector<Stage> stages;
   std::vector<Kernel> kernels; ///< in an order in which they may run
+  std::vector<int> inPlaceOf;  ///< per stage: the stage whose buffer it overwrites, -1: its own
   std::vector<Buffer> buffers; ///< per stage; no dims and not readable: none
   std::vector<int> kernelOf;   ///< per stage
 
@@ -157,6 +170,9 @@ private:
   mlir::LogicalResult schedule(llvm::ArrayRef<int> stages, llvm::ArrayRef<Loop> open, Nodes &into);
   bool carried(const Access &access, llvm::ArrayRef<Loop> open, bool allOpen) const;
   void chooseBuffers();
+  void shareMemory(const Kernel &kernel);
+  // AttnToTileRange.cpp: parts of an axis that a condition leaves.
+  void findNeeded();
   void choosePrivate(Stage &stage, const Kernel &kernel);
   llvm::SmallVector<int> storageOrder(const Stage &stage, const Kernel *kernel) const;
 
@@ -182,6 +198,11 @@ inline bool identicalAt(const Access &access, int axis) {
       return s == axis;
   return false;
 }
+
+/// The operands of nested `and`.
+void addConjuncts(Value v, llvm::SmallVectorImpl<Value> &into);
+/// Whether `v` is the constant that changes nothing under `op`.
+bool isIdentity(Value v, attn::Reduction op);
 
 /// Rewrites `reduce` as a scatter where it is one; see AttnToTileScatter.cpp.
 std::optional<ScatterInfo> matchScatter(Graph &graph, attn::ReduceOp reduce);

@@ -22,6 +22,23 @@ std::optional<int64_t> constantOf(Value v) {
   return std::nullopt;
 }
 
+std::optional<bool> booleanOf(Value v) {
+  APInt value;
+  if (v.getType().isInteger(1) && matchPattern(v, m_ConstantInt(&value)))
+    return !value.isZero();
+  return std::nullopt;
+}
+
+Value Scalars::min(Value x, Value y) {
+  auto cx = constantOf(x), cy = constantOf(y);
+  return cx && cy ? integer(std::min(*cx, *cy)) : b.create<arith::MinSIOp>(loc, x, y).getResult();
+}
+
+Value Scalars::max(Value x, Value y) {
+  auto cx = constantOf(x), cy = constantOf(y);
+  return cx && cy ? integer(std::max(*cx, *cy)) : b.create<arith::MaxSIOp>(loc, x, y).getResult();
+}
+
 Value Scalars::add(Value x, Value y) {
   auto cx = constantOf(x), cy = constantOf(y);
   if (cx && cy)
@@ -185,6 +202,8 @@ Value Scalars::map(attn::MapFn fn, ValueRange args, Type result) {
   case F::Neg:
     return isReal ? b.create<arith::NegFOp>(loc, x).getResult() : sub(integer(0), x);
   case F::Not:
+    if (auto c = booleanOf(x))
+      return boolean(!*c);
     return b.create<arith::XOrIOp>(loc, x, boolean(true));
   case F::Add:
     return isReal ? b.create<arith::AddFOp>(loc, x, y).getResult() : add(x, y);
@@ -203,9 +222,13 @@ Value Scalars::map(attn::MapFn fn, ValueRange args, Type result) {
   case F::IPow:
     return power(x, y);
   case F::And:
-    return b.create<arith::AndIOp>(loc, x, y);
   case F::Or:
-    return b.create<arith::OrIOp>(loc, x, y);
+    // The neutral side leaves the other, the absorbing one decides.
+    for (auto [one, other] : {std::pair(x, y), std::pair(y, x)})
+      if (auto c = booleanOf(one))
+        return *c == (fn == F::And) ? other : one;
+    return fn == F::And ? b.create<arith::AndIOp>(loc, x, y).getResult()
+                        : b.create<arith::OrIOp>(loc, x, y).getResult();
   case F::Lt:
   case F::Le:
   case F::Gt:

@@ -38,6 +38,8 @@ public:
   mlir::Value add(mlir::Value x, mlir::Value y);
   mlir::Value sub(mlir::Value x, mlir::Value y);
   mlir::Value mul(mlir::Value x, mlir::Value y);
+  mlir::Value min(mlir::Value x, mlir::Value y);
+  mlir::Value max(mlir::Value x, mlir::Value y);
   /// Floor division and its remainder by a positive constant.
   mlir::Value divide(mlir::Value x, int64_t by);
   mlir::Value remainder(mlir::Value x, int64_t by);
@@ -56,5 +58,6 @@ private:
 
 /// The constant an SSA integer is, if it is one.
 std::optional<int64_t> constantOf(mlir::Value v);
+std::optional<bool> booleanOf(mlir::Value v);
 
 } // namespace attnc::totile

@@ -12,7 +12,7 @@ using namespace mlir;
 
 namespace attnc::totile {
 
-static void addConjuncts(Value v, SmallVectorImpl<Value> &into) {
+void addConjuncts(Value v, SmallVectorImpl<Value> &into) {
   v = resolve(v);
   if (auto map = v.getDefiningOp<attn::MapOp>(); map && map.getFn() == attn::MapFn::And) {
     for (Value operand : map.getOperands())
@@ -22,7 +22,7 @@ static void addConjuncts(Value v, SmallVectorImpl<Value> &into) {
   into.push_back(v);
 }
 
-static bool isIdentity(Value v, attn::Reduction op) {
+bool isIdentity(Value v, attn::Reduction op) {
   v = resolve(v);
   if (auto n = attn::constInt(v))
     switch (op) {

@@ -232,7 +232,7 @@ SmallVector<int> Plan::storageOrder(const Stage &stage, const Kernel *kernel) co
 }
 
 /// Loops around a stage, outermost first.
-static bool pathTo(const std::vector<std::unique_ptr<Node>> &nodes, int stage, SmallVectorImpl<const Node *> &path) {
+bool pathTo(const std::vector<std::unique_ptr<Node>> &nodes, int stage, SmallVectorImpl<const Node *> &path) {
   for (auto &n : nodes) {
     if (n->stage == stage && !n->isLoop())
       return true;
@@ -244,6 +244,15 @@ static bool pathTo(const std::vector<std::unique_ptr<Node>> &nodes, int stage, S
     }
   }
   return false;
+}
+
+/// Stages below `nodes` in the order in which they run.
+static void flatten(const std::vector<std::unique_ptr<Node>> &nodes, SmallVectorImpl<int> &order) {
+  for (auto &n : nodes)
+    if (n->isLoop())
+      flatten(n->body, order);
+    else
+      order.push_back(n->stage);
 }
 
 void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
@@ -293,6 +302,25 @@ void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
       }
     }
     outer.push_back(l);
+    // One step back is overwritten in place, where all that look back do so before, or at the very element that is
+    // written.
+    if (slots == 2) {
+      SmallVector<int> order;
+      flatten(loop->body, order);
+      auto place = [&](int s) { return llvm::find(order, s) - order.begin(); };
+      bool safe = true;
+      for (int r : stage.readers)
+        for (const Access &access : stages[r].accesses) {
+          if (access.stage != stage.id || identicalAt(access, l.axis) || !llvm::is_contained(order, r))
+            continue;
+          bool own = r == stage.id && stage.kind == StageKind::Map &&
+                     llvm::all_of(stage.axes, [&](int a) { return a == l.axis || identicalAt(access, a); });
+          safe &= own || place(r) < place(stage.id);
+        }
+      // Inside a further loop the order of this body says nothing.
+      if (safe && own.back() == loop)
+        slots = 1;
+    }
     if (slots == 1)
       dropped.insert(l.axis);
     else if (slots && (!graph.axes[l.axis].constant || slots < *graph.axes[l.axis].constant))
@@ -341,6 +369,37 @@ void Plan::chooseBuffers() {
   }
 }
 
+/// An elementwise stage overwrites a private operand of the same shape that nothing reads later: exponentials replace
+/// scores.
+void Plan::shareMemory(const Kernel &kernel) {
+  SmallVector<int> order;
+  for (auto &n : kernel.schedule)
+    if (!n->isLoop())
+      order.push_back(n->stage);
+  auto place = [&](int s) { return llvm::find(order, s) - order.begin(); };
+  for (int id : order) {
+    Stage &s = stages[id];
+    if (s.kind != StageKind::Map || buffers[id].shared || buffers[id].dims.empty() || !s.readable)
+      continue;
+    for (Access &access : s.accesses) {
+      Stage &t = stages[access.stage];
+      bool fits = llvm::is_contained(order, t.id) && !buffers[t.id].shared && t.axes == s.axes &&
+                  attn::typeOf(t.value) == attn::typeOf(s.value) && t.kind <= StageKind::ArgReduce &&
+                  llvm::none_of(inPlaceOf, [&](int o) { return o == t.id; });
+      for (int r : t.readers)
+        fits &= llvm::is_contained(order, r) && (r == id || place(r) < place(id));
+      for (Access &other : s.accesses)
+        if (other.stage == t.id)
+          fits &= llvm::all_of(other.at, [](auto &p) { return p.first == p.second; });
+      if (!fits)
+        continue;
+      buffers[id].dims = buffers[t.id].dims;
+      inPlaceOf[id] = t.id;
+      break;
+    }
+  }
+}
+
 LogicalResult Plan::build() {
   if (failed(chooseStages()) || failed(group()))
     return failure();
@@ -348,6 +407,10 @@ LogicalResult Plan::build() {
     if (failed(schedule(k.stages, {}, k.schedule)))
       return failure();
   chooseBuffers();
+  findNeeded();
+  inPlaceOf.assign(stages.size(), -1);
+  for (Kernel &k : kernels)
+    shareMemory(k);
   return success();
 }
 

@@ -48,7 +48,7 @@ LogicalResult Emitter::emitRows(Stage &stage, const Env &fixed, Value keys, Valu
       known(loop.getIv(), graph.axes[a].extent);
     }
 
-  SmallVector<NestDim> dims = innerDims(stage);
+  SmallVector<NestDim> dims = innerDims(stage, fixed);
   bool ok = true;
   auto nest = b.create<tile::NestOp>(loc, rangesOf(dims), [&](OpBuilder &b, Location loc, ValueRange at) {
     Body body(*this, b, loc);
@@ -121,7 +121,7 @@ LogicalResult Emitter::emitScatter(Stage &stage, const Env &fixed) {
     body.store(stage, identityOf(body.s, *kind, elem), body.open(fixed, all, at), true, false);
   });
 
-  SmallVector<NestDim> par, seq = innerDims(stage);
+  SmallVector<NestDim> par, seq = innerDims(stage, fixed);
   for (NestDim &dim : all)
     if (!llvm::is_contained(scatter.axes, dim.axes[0]))
       par.push_back(dim);

@@ -18,6 +18,8 @@ namespace attnc::totile {
 
 /// Guess of the operations that one point of `op` takes.
 static double costOf(Operation *op) {
+  if (isa<attn::ConstOp, attn::IndexOp, attn::ExtentOp>(op))
+    return 0;
   auto map = dyn_cast<attn::MapOp>(op);
   if (!map)
     return 1;
@@ -48,7 +50,8 @@ static double costOf(Operation *op) {
     cost = 4;
     break;
   default:
-    break;
+    // Positions and conditions go along with the loops.
+    return attn::typeOf(map.getResult()).isFloat() ? cost : 0.25;
   }
   return f64 ? 2 * cost : cost;
 }
