@@ -1,7 +1,7 @@
 //===- Syntax tree of a spec ----------------------------------------------===//
 //
-// One struct per production, each with the span of its text. Names are unresolved. Nodes live in the File's arena and are
-// immutable once parsed.
+// One struct per production, each with the span of its text. Names are unresolved. Nodes live in the File's arena and
+// are immutable once parsed.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "frontend/Source.h"
@@ -30,8 +30,8 @@ struct AxisDecl { // axis = NAME [":" extent]
 
 /// dim = NAME [":" extent] | [NAME [":" extent] "="] "(" axis axis {axis} ")"
 struct DimDecl {
-  std::optional<Name> name; ///< the axis, or the name of the whole composite
-  Expr *extent = nullptr;   ///< after the name
+  std::optional<Name> name;    ///< the axis, or the name of the whole composite
+  Expr *extent = nullptr;      ///< after the name
   std::vector<AxisDecl> parts; ///< empty: a single axis; else at least two
   Span span;
 };
@@ -53,7 +53,24 @@ struct Subst { // axisref ":=" expr | expr
   Span span;
 };
 
-enum class ExprKind { Number, Bool, Inf, Pi, Last, Name, Tuple, ExtentOf, Call, Neg, Not, Binary, Compare, Where, If, Read };
+enum class ExprKind {
+  Number,
+  Bool,
+  Inf,
+  Pi,
+  Last,
+  Name,
+  Tuple,
+  ExtentOf,
+  Call,
+  Neg,
+  Not,
+  Binary,
+  Compare,
+  Where,
+  If,
+  Read
+};
 enum class BinOp { Or, And, Add, Sub, Mul, Div, IDiv, Mod, Pow };
 enum class CmpOp { Lt, Le, Gt, Ge, Eq, Ne };
 
@@ -65,15 +82,16 @@ struct Expr {
   double real = 0;
   int64_t integer = 0;
   bool boolean = false;
-  std::string text;  ///< Name, Call: the name
-  Span nameSpan;     ///< Call: of the name; Binary, Compare: of the (first) operator
-  AxisRef axes;      ///< Tuple, ExtentOf
+  std::string text;                         ///< Name, Call: the name
+  Span nameSpan;                            ///< Call: of the name; Binary, Compare: of the (first) operator
+  AxisRef axes;                             ///< Tuple, ExtentOf
   bool hasBrackets = false;                 ///< Call
   std::vector<std::vector<AxisArg>> groups; ///< Call: groups separated by "|", each a comma list
   BinOp bin = BinOp::Add;
-  std::vector<CmpOp> cmps; ///< Compare: args.size() - 1 of them
+  std::vector<CmpOp> cmps;   ///< Compare: args.size() - 1 of them
   std::vector<Subst> substs; ///< Read
-  /// Call: arguments. Neg, Not: 1. Binary: 2. Compare: 2 or more. Where: value, condition. If: then, condition, else. Read: base.
+  /// Call: arguments. Neg, Not: 1. Binary: 2. Compare: 2 or more. Where: value, condition. If: then, condition, else.
+  /// Read: base.
   std::vector<Expr *> args;
 };
 
@@ -90,13 +108,13 @@ enum class StmtKind { Axis, Param, Require, Equation };
 struct Stmt {
   StmtKind kind;
   Span span;
-  std::vector<DimDecl> axes;       ///< Axis
-  std::vector<Name> names;         ///< Param: 1; Equation: 1 or more
-  std::optional<DType> dtype;      ///< Param
-  bool hasAnnotation = false;      ///< Equation
-  std::vector<DimDecl> annotation; ///< Equation
-  Expr *value = nullptr;           ///< Param, Require, Equation
-  Expr *init = nullptr;            ///< Equation
+  std::vector<DimDecl> axes;          ///< Axis
+  std::vector<Name> names;            ///< Param: 1; Equation: 1 or more
+  std::optional<DType> dtype;         ///< Param
+  bool hasAnnotation = false;         ///< Equation
+  std::vector<DimDecl> annotation;    ///< Equation
+  Expr *value = nullptr;              ///< Param, Require, Equation
+  Expr *init = nullptr;               ///< Equation
   std::optional<std::string> message; ///< Require
 };
 
@@ -105,8 +123,8 @@ struct Fn {
   std::string doc;
   std::vector<Name> axes;
   std::vector<Name> params;
-  std::vector<Stmt> body;        ///< "= expr" form: empty
-  std::vector<Expr *> results;   ///< at least 1
+  std::vector<Stmt> body;      ///< "= expr" form: empty
+  std::vector<Expr *> results; ///< at least 1
   Span span;
 };
 

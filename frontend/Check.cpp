@@ -47,7 +47,8 @@ Diagnostic &Checker::fatal(Msg id, Span at, std::vector<std::string> args) {
 
 /// `sum[j](p where j <= i and on)` with on: [h] is absent, not 0, where on is false: often not what was meant.
 void Checker::warnMixedConditions() {
-  std::function<void(const Node *, std::vector<const Node *> &)> operands = [&](const Node *c, std::vector<const Node *> &out) {
+  std::function<void(const Node *, std::vector<const Node *> &)> operands = [&](const Node *c,
+                                                                                std::vector<const Node *> &out) {
     if (c->op == Op::Map && c->fn == Fn::And) {
       operands(c->args[0], out);
       operands(c->args[1], out);
@@ -91,6 +92,29 @@ static bool parseValue(const std::string &text, Param::Kind kind, double &real, 
   return !text.empty() && !*end;
 }
 
+bool Checker::mentionsData(const ast::Expr *e, Scope &s, bool extentsToo) const {
+  if (e->kind == ast::ExprKind::ExtentOf)
+    return extentsToo;
+  if (e->kind == ast::ExprKind::Name && !s.fn && !s.names.count(e->text)) {
+    for (const ast::Decl &d : mixer_.inputs) {
+      if (d.name.text == e->text)
+        return true;
+      for (const ast::DimDecl &dim : d.dims)
+        if (extentsToo && dim.name && (dim.name->text == e->text || (dim.extent && dim.extent->text == e->text)))
+          return true;
+    }
+    for (const ast::Stmt &st : mixer_.body)
+      if (st.kind == ast::StmtKind::Equation)
+        for (const ast::Name &n : st.names)
+          if (n.text == e->text)
+            return true;
+  }
+  for (const ast::Expr *a : e->args)
+    if (mentionsData(a, s, extentsToo))
+      return true;
+  return false;
+}
+
 void Checker::collectParams(Scope &s, const std::vector<ast::Stmt> &body, bool overridable) {
   for (const ast::Stmt &st : body) {
     if (st.kind != ast::StmtKind::Param)
@@ -100,10 +124,11 @@ void Checker::collectParams(Scope &s, const std::vector<ast::Stmt> &body, bool o
       error(Msg::A104, name.span, {name.text}).note(s.names[name.text].span, "the other use is here");
       continue;
     }
-    Node *v = expr(st.value, &s);
-    if (!v)
+    bool data = mentionsData(st.value, s, true);
+    Node *v = data ? nullptr : expr(st.value, &s);
+    if (!v && !data)
       continue;
-    if (v->op != Op::Const) {
+    if (data || v->op != Op::Const) {
       error(Msg::A502, st.value->span, {name.text});
       continue;
     }
@@ -115,7 +140,8 @@ void Checker::collectParams(Scope &s, const std::vector<ast::Stmt> &body, bool o
     e.integer = v->integer;
     if (st.dtype) {
       Kind kind = isFloat(*st.dtype) ? Kind::Real : *st.dtype == DType::Bool ? Kind::Bool : Kind::Int;
-      if (v->kind > kind) {
+      bool wide = *st.dtype == DType::I32 && v->kind == Kind::Int && v->integer != static_cast<int32_t>(v->integer);
+      if (v->kind > kind || wide) {
         error(Msg::A503, st.value->span, {name.text, dtypeName(*st.dtype)});
         continue;
       }
@@ -174,7 +200,8 @@ void Checker::collectTensors() {
   auto declare = [&](const ast::Name &name, int tensor) {
     auto it = s.names.find(name.text);
     if (it != s.names.end() || s.specs.count(name.text)) {
-      error(Msg::A104, name.span, {name.text}).note(it != s.names.end() ? it->second.span : s.specs[name.text].span, "the other use is here");
+      error(Msg::A104, name.span, {name.text})
+          .note(it != s.names.end() ? it->second.span : s.specs[name.text].span, "the other use is here");
       return false;
     }
     Entity e;
@@ -260,7 +287,8 @@ void Checker::collectTensors() {
   std::set<std::string> outputs;
   for (const ast::Decl &d : mixer_.outputs) {
     if (!outputs.insert(d.name.text).second || s.names.count(d.name.text)) {
-      error(Msg::A104, d.name.span, {d.name.text}).note(s.names.count(d.name.text) ? s.names[d.name.text].span : d.name.span, "the other use is here");
+      error(Msg::A104, d.name.span, {d.name.text})
+          .note(s.names.count(d.name.text) ? s.names[d.name.text].span : d.name.span, "the other use is here");
       continue;
     }
     if (d.promise || d.defaultValue) {
@@ -406,16 +434,22 @@ void Checker::checkOutputs() {
       std::string names = list(extra), comma;
       for (char c : names)
         comma += c == ' ' ? std::string(", ") : std::string(1, c);
-      error(Msg::A135, t.span, {o.name, names}).note(decl->name.span, "declared here").withHelp(fmt::format("{} = sum[{}](...)", o.name, comma));
+      error(Msg::A135, t.span, {o.name, names})
+          .note(decl->name.span, "declared here")
+          .withHelp(fmt::format("{} = sum[{}](...)", o.name, comma));
       continue;
     }
     if (AxisSet missing = want - t.axes; !missing.empty()) {
       error(Msg::A136, t.span, {o.name, list(missing)}).note(decl->name.span, "declared here");
       continue;
     }
-    Kind kind = o.declared ? (isFloat(o.dtype) ? Kind::Real : o.dtype == DType::Bool ? Kind::Bool : Kind::Int) : Kind::Real;
+    Kind kind = o.declared ? (isFloat(o.dtype)         ? Kind::Real
+                              : o.dtype == DType::Bool ? Kind::Bool
+                                                       : Kind::Int)
+                           : Kind::Real;
     if (!o.declared && t.kind != Kind::Real) {
-      error(Msg::A223, decl->name.span, {o.name, t.kind == Kind::Bool ? "bool" : "integer"}).withHelp(fmt::format("{}: {}[...]", o.name, t.kind == Kind::Bool ? "bool" : "i64"));
+      error(Msg::A223, decl->name.span, {o.name, t.kind == Kind::Bool ? "bool" : "integer"})
+          .withHelp(fmt::format("{}: {}[...]", o.name, t.kind == Kind::Bool ? "bool" : "i64"));
       continue;
     }
     if (t.kind > kind) {
@@ -445,7 +479,8 @@ void Checker::checkRequires() {
         error(Msg::A138, st.value->span, {text});
       continue;
     }
-    addRequirement(e, fmt::format("this call does not meet `require {}`{}", spanText(st.value->span), st.message ? ": " + *st.message : ""));
+    addRequirement(e, fmt::format("this call does not meet `require {}`{}", spanText(st.value->span),
+                                  st.message ? ": " + *st.message : ""));
   }
 }
 
@@ -503,7 +538,8 @@ std::vector<std::string> mixerNames(const Spec &spec) {
   return out;
 }
 
-std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, const CheckOptions &options, Diagnostics &diags) {
+std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, const CheckOptions &options,
+                                    Diagnostics &diags) {
   const ast::File &file = *spec.files[0];
   const ast::Mixer *found = nullptr;
   for (const ast::Mixer &m : file.mixers)
@@ -531,8 +567,7 @@ std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, 
 
 void checkSpec(const Spec &spec, Diagnostics &diags) {
   static const char *const kTargets[] = {"cpu", "cuda"};
-  static const std::pair<const char *, std::vector<std::string>> kHints[] = {
-      {"tile", {}}, {"chunk", {}}};
+  static const std::pair<const char *, std::vector<std::string>> kHints[] = {{"tile", {}}, {"chunk", {}}};
   for (size_t f = 0; f < spec.files.size(); ++f) {
     const ast::File &file = *spec.files[f];
     std::map<std::string, Span> fns;

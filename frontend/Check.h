@@ -10,10 +10,10 @@ namespace attnc {
 
 /// A spec with the files it imports, parsed.
 struct Spec {
-  std::vector<std::unique_ptr<Source>> sources; ///< [0]: the spec itself
-  std::vector<std::unique_ptr<ast::File>> files; ///< parallel to sources
+  std::vector<std::unique_ptr<Source>> sources;    ///< [0]: the spec itself
+  std::vector<std::unique_ptr<ast::File>> files;   ///< parallel to sources
   std::map<std::string, std::vector<int>> imports; ///< canonical path -> file; see Load.cpp
-  std::vector<std::vector<int>> importsOf;       ///< per file, the files it imports
+  std::vector<std::vector<int>> importsOf;         ///< per file, the files it imports
 };
 
 /// Reads and parses `path` and what it imports. Null after an error, which is reported.
@@ -30,7 +30,8 @@ struct CheckOptions {
 /// Names of the file's mixers, in order.
 std::vector<std::string> mixerNames(const Spec &spec);
 /// Checks one mixer. Null after an error. `mixer` empty: the only one.
-std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, const CheckOptions &options, Diagnostics &diags);
+std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, const CheckOptions &options,
+                                    Diagnostics &diags);
 /// Everything that needs no data and no mixer choice: all mixers, schedules, unused functions.
 void checkSpec(const Spec &spec, Diagnostics &diags);
 

@@ -1,8 +1,8 @@
 //===- Axes, composites, sequences and their extents ----------------------===//
 //
 // Everything said about an axis name is collected first (AxisSpec), then resolved on demand, because an extent may use
-// other axes (`c:#a`, `axis k:(#p + #t)`). A named composite whose first part is free has the length of the caller's dim
-// and rounds that part up: it may be ragged. Anonymous composites divide exactly.
+// other axes (`c:#a`, `axis k:(#p + #t)`). A named composite whose first part is free has the length of the caller's
+// dim and rounds that part up: it may be ragged. Anonymous composites divide exactly.
 //===----------------------------------------------------------------------===//
 #include "frontend/Checker.h"
 #include <algorithm>
@@ -40,7 +40,8 @@ ExtentRef Checker::productOf(const std::vector<AxisId> &leaves) const {
   return e;
 }
 
-int Checker::newComposite(const std::string &name, std::vector<AxisId> leaves, ExtentRef length, bool ragged, Span span) {
+int Checker::newComposite(const std::string &name, std::vector<AxisId> leaves, ExtentRef length, bool ragged,
+                          Span span) {
   for (size_t i = 0; i < p_->composites.size(); ++i)
     if (p_->composites[i].leaves == leaves && (name.empty() || p_->composites[i].name == name))
       return static_cast<int>(i);
@@ -102,7 +103,8 @@ void Checker::collectDim(Scope &s, const ast::DimDecl &d, int where, const ast::
     }
   }
   for (size_t i = 0; i < d.parts.size(); ++i) {
-    // A part of a dim of an input is not by itself learned from an input when the whole is named: then `where` 4 says so.
+    // A part of a dim of an input is not by itself learned from an input when the whole is named: then `where` 4 says
+    // so.
     AxisSpec &spec = s.specs[d.parts[i].name.text];
     bool inInput = spec.inInput;
     mention(d.parts[i].name, d.parts[i].extent);
@@ -123,7 +125,8 @@ void Checker::collectMade(Scope &s, const ast::Expr *e) {
     if (made.kind == ast::AxisArg::Dim) {
       bool simple = made.dim.name && made.dim.parts.empty() && !made.dim.extent;
       const std::string *name = made.dim.name ? &made.dim.name->text : nullptr;
-      bool known = simple && (s.names.count(*name) || (s.specs.count(*name) && (s.specs[*name].inInput || s.specs[*name].inBody)));
+      bool known = simple && (s.names.count(*name) ||
+                              (s.specs.count(*name) && (s.specs[*name].inInput || s.specs[*name].inBody)));
       if (!known)
         collectDim(s, made.dim, 3, e->text == "topk" ? nullptr : &e->groups[0].front());
     }
@@ -147,7 +150,8 @@ void Checker::collectAxes() {
       for (const ast::DimDecl &dim : st.axes) {
         if (dim.name) {
           auto it = s.specs.find(dim.name->text);
-          if (it != s.specs.end() && (it->second.inInput || (it->second.inOutput && !it->second.extents.empty()) || it->second.inBody))
+          if (it != s.specs.end() &&
+              (it->second.inInput || (it->second.inOutput && !it->second.extents.empty()) || it->second.inBody))
             error(Msg::A102, dim.span, {dim.name->text}).note(it->second.span, "declared here");
         }
         collectDim(s, dim, 2);
@@ -166,7 +170,9 @@ void Checker::resolveAxes(Scope &s) {
     resolveAxis(s, name);
 }
 
-static std::string primeBase(const std::string &name) { return name.back() == '\'' ? name.substr(0, name.size() - 1) : std::string(); }
+static std::string primeBase(const std::string &name) {
+  return name.back() == '\'' ? name.substr(0, name.size() - 1) : std::string();
+}
 
 bool Checker::resolveAxis(Scope &s, const std::string &name) {
   auto it = s.specs.find(name);
@@ -211,10 +217,12 @@ bool Checker::resolveAxis(Scope &s, const std::string &name) {
     else if (!extentEqual(extent, x)) {
       auto a = extentAsConst(extent), b = extentAsConst(x);
       if (a && b) {
-        error(Msg::A106, e->span, {name, std::to_string(*a), std::to_string(*b)}).note(spec.extents.front()->span, "the other extent is here");
+        error(Msg::A106, e->span, {name, std::to_string(*a), std::to_string(*b)})
+            .note(spec.extents.front()->span, "the other extent is here");
         return fail();
       }
-      addRequirement(extentMake(ExtentOp::Eq, {extent, x}), fmt::format("axis {} has two extents that must be equal", name));
+      addRequirement(extentMake(ExtentOp::Eq, {extent, x}),
+                     fmt::format("axis {} has two extents that must be equal", name));
       if (b)
         extent = x;
     }
@@ -227,7 +235,9 @@ bool Checker::resolveAxis(Scope &s, const std::string &name) {
       extent = base.length;
     }
   }
-  if (!extent && !spec.firstOf.empty() && (s.specs[spec.firstOf].inInput || !s.specs[spec.firstOf].extents.empty() || s.specs[spec.firstOf].source || !spec.inInput)) {
+  if (!extent && !spec.firstOf.empty() &&
+      (s.specs[spec.firstOf].inInput || !s.specs[spec.firstOf].extents.empty() || s.specs[spec.firstOf].source ||
+       !spec.inInput)) {
     AxisSpec &whole = s.specs[spec.firstOf];
     if (whole.state == AxisSpec::Waiting) {
       spec.state = AxisSpec::Waiting; // resolveComposite comes back for this axis
@@ -280,7 +290,8 @@ bool Checker::resolveComposite(Scope &s, AxisSpec &spec) {
       auto a = extentAsConst(length), b = extentAsConst(e);
       if (a && b)
         return error(Msg::A106, x->span, {spec.name, std::to_string(*a), std::to_string(*b)}), false;
-      addRequirement(extentMake(ExtentOp::Eq, {length, e}), fmt::format("axis {} has two extents that must be equal", spec.name));
+      addRequirement(extentMake(ExtentOp::Eq, {length, e}),
+                     fmt::format("axis {} has two extents that must be equal", spec.name));
     }
   }
   if (!length && spec.source) {
@@ -296,7 +307,9 @@ bool Checker::resolveComposite(Scope &s, AxisSpec &spec) {
   if (free && length) {
     // Also beside an input `x: [n, ...]`: n follows from the whole, and that argument is checked against it.
     first.state = AxisSpec::Busy;
-    ExtentRef n = extentMake(ExtentOp::Div, {extentMake(ExtentOp::Add, {length, extentMake(ExtentOp::Sub, {innerProduct, extentConst(1)})}), innerProduct});
+    ExtentRef n = extentMake(
+        ExtentOp::Div,
+        {extentMake(ExtentOp::Add, {length, extentMake(ExtentOp::Sub, {innerProduct, extentConst(1)})}), innerProduct});
     Entity e;
     e.kind = Entity::Axis;
     e.span = first.span;
@@ -323,7 +336,8 @@ bool Checker::resolveComposite(Scope &s, AxisSpec &spec) {
       auto a = extentAsConst(length), b = extentAsConst(product);
       if (a && b)
         return error(Msg::A106, spec.span, {spec.name, std::to_string(*a), std::to_string(*b)}), false;
-      addRequirement(extentMake(ExtentOp::Eq, {length, product}), fmt::format("{} must be as long as its parts", spec.name));
+      addRequirement(extentMake(ExtentOp::Eq, {length, product}),
+                     fmt::format("{} must be as long as its parts", spec.name));
     }
     length = product;
   }
@@ -388,27 +402,47 @@ ExtentRef Checker::nodeToExtent(Node *n) {
       return e;
     };
     switch (n->fn) {
-    case Fn::Add: return fold2(ExtentOp::Add);
-    case Fn::Sub: return fold2(ExtentOp::Sub);
-    case Fn::Mul: return fold2(ExtentOp::Mul);
-    case Fn::IDiv: return n->kind == Kind::Int ? fold2(ExtentOp::Div) : nullptr;
-    case Fn::Mod: return n->kind == Kind::Int ? fold2(ExtentOp::Mod) : nullptr;
-    case Fn::Min: return fold2(ExtentOp::Min);
-    case Fn::Max: return fold2(ExtentOp::Max);
-    case Fn::Neg: return extentMake(ExtentOp::Sub, {extentConst(0), args[0]});
-    case Fn::Ilog2: return extentMake(ExtentOp::Ilog2, args);
-    case Fn::Lt: return fold2(ExtentOp::Lt);
-    case Fn::Le: return fold2(ExtentOp::Le);
-    case Fn::Gt: return fold2(ExtentOp::Gt);
-    case Fn::Ge: return fold2(ExtentOp::Ge);
-    case Fn::Eq: return fold2(ExtentOp::Eq);
-    case Fn::Ne: return fold2(ExtentOp::Ne);
-    case Fn::And: return fold2(ExtentOp::And);
-    case Fn::Or: return fold2(ExtentOp::Or);
-    case Fn::Not: return extentMake(ExtentOp::Not, args);
+    case Fn::Add:
+      return fold2(ExtentOp::Add);
+    case Fn::Sub:
+      return fold2(ExtentOp::Sub);
+    case Fn::Mul:
+      return fold2(ExtentOp::Mul);
+    case Fn::IDiv:
+      return n->kind == Kind::Int ? fold2(ExtentOp::Div) : nullptr;
+    case Fn::Mod:
+      return n->kind == Kind::Int ? fold2(ExtentOp::Mod) : nullptr;
+    case Fn::Min:
+      return fold2(ExtentOp::Min);
+    case Fn::Max:
+      return fold2(ExtentOp::Max);
+    case Fn::Neg:
+      return extentMake(ExtentOp::Sub, {extentConst(0), args[0]});
+    case Fn::Ilog2:
+      return extentMake(ExtentOp::Ilog2, args);
+    case Fn::Lt:
+      return fold2(ExtentOp::Lt);
+    case Fn::Le:
+      return fold2(ExtentOp::Le);
+    case Fn::Gt:
+      return fold2(ExtentOp::Gt);
+    case Fn::Ge:
+      return fold2(ExtentOp::Ge);
+    case Fn::Eq:
+      return fold2(ExtentOp::Eq);
+    case Fn::Ne:
+      return fold2(ExtentOp::Ne);
+    case Fn::And:
+      return fold2(ExtentOp::And);
+    case Fn::Or:
+      return fold2(ExtentOp::Or);
+    case Fn::Not:
+      return extentMake(ExtentOp::Not, args);
     case Fn::ToInt:
-    case Fn::ToBool: return args[0];
-    default: return nullptr;
+    case Fn::ToBool:
+      return args[0];
+    default:
+      return nullptr;
     }
   }
   return nullptr;
@@ -427,10 +461,11 @@ ExtentRef Checker::extentFromExpr(const ast::Expr *e, Scope &s) {
       return nullptr;
     }
   }
-  Node *n = expr(e, &s);
-  if (!n)
+  bool data = mentionsData(e, s, false);
+  Node *n = data ? nullptr : expr(e, &s);
+  if (!n && !data)
     return nullptr;
-  if (n->kind == Kind::Real || !n->axes.empty()) {
+  if (data || n->kind == Kind::Real || !n->axes.empty()) {
     error(Msg::A110, e->span, {spanText(e->span)});
     return nullptr;
   }
@@ -540,13 +575,13 @@ void Checker::checkDetermined() {
   }
 }
 
-/// Kernels are specialised on feature axes: contracted ones, or those that lie innermost in an operand of a contraction or in a
-/// state; untouched by shifts, comparisons, softmax, scans and selections, and no sequence. Lengths never qualify, so a kernel serves
-/// all of them.
+/// Kernels are specialised on feature axes: contracted ones, or those that lie innermost in an operand of a contraction
+/// or in a state; untouched by shifts, comparisons, softmax, scans and selections, and no sequence. Lengths never
+/// qualify, so a kernel serves all of them.
 void Checker::markFeatures() {
   size_t axes = p_->axes.size(), symbols = p_->signature.symbols.size();
-  std::vector<bool> touched(axes, false), contracted(axes, false), state(axes, false), innermost(axes, false), beside(axes, false),
-      given(axes, false);
+  std::vector<bool> touched(axes, false), contracted(axes, false), state(axes, false), innermost(axes, false),
+      beside(axes, false), given(axes, false);
   std::set<const Node *> renamings;
   for (const Node &n : p_->arena)
     for (const ReadItem &r : n.reads)
@@ -554,8 +589,17 @@ void Checker::markFeatures() {
         renamings.insert(r.index);
   for (const Node &n : p_->arena) {
     switch (n.op) {
-    case Op::Index: touched[n.axis] = touched[n.axis] || !renamings.count(&n); break;
-    case Op::Softmax: case Op::Cum: case Op::ArgMax: case Op::ArgMin: case Op::TopK: case Op::ArgSort: case Op::Sort: case Op::Rank:
+    case Op::Index:
+      touched[n.axis] = touched[n.axis] || !renamings.count(&n);
+      break;
+    case Op::Softmax:
+    case Op::Cum:
+    case Op::ArgMax:
+    case Op::ArgMin:
+    case Op::TopK:
+    case Op::ArgSort:
+    case Op::Sort:
+    case Op::Rank:
       for (auto &g : n.groups)
         for (AxisId a : g)
           touched[a] = true;
@@ -574,7 +618,8 @@ void Checker::markFeatures() {
           for (AxisId a : g)
             contracted[a] = true;
       break;
-    default: break;
+    default:
+      break;
     }
   }
   for (const Cycle &c : p_->cycles) {
@@ -607,7 +652,8 @@ void Checker::markFeatures() {
         continue;
       used = true;
       bool renamed = !given[a] && !touched[a] && contracted[a]; // a primed copy
-      all &= e->op == ExtentOp::Symbol && !touched[a] && ((innermost[a] && (contracted[a] || state[a] || beside[a])) || renamed);
+      all &= e->op == ExtentOp::Symbol && !touched[a] &&
+             ((innermost[a] && (contracted[a] || state[a] || beside[a])) || renamed);
     }
     p_->signature.symbols[s].feature = used && all;
   }

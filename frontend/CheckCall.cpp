@@ -1,8 +1,8 @@
 //===- Calls: reductions, selections, elementwise functions, fn -----------===//
 //
-// A `fn` is inlined by giving its body a scope of its own per call: parameters are thunks (the caller's expression in the
-// caller's scope), axis parameters are the caller's axes, local equations become equations of the program. So nothing is
-// copied, hygiene is lookup, and a recurrence inside a function is an ordinary one.
+// A `fn` is inlined by giving its body a scope of its own per call: parameters are thunks (the caller's expression in
+// the caller's scope), axis parameters are the caller's axes, local equations become equations of the program. So
+// nothing is copied, hygiene is lookup, and a recurrence inside a function is an ordinary one.
 //===----------------------------------------------------------------------===//
 #include "frontend/Checker.h"
 #include <algorithm>
@@ -17,23 +17,52 @@ struct Elementwise {
   int min, max;
 };
 const Elementwise kElementwise[] = {
-    {"exp", Fn::Exp, 1, 1}, {"exp2", Fn::Exp2, 1, 1}, {"expm1", Fn::Expm1, 1, 1}, {"log", Fn::Log, 1, 1}, {"log1p", Fn::Log1p, 1, 1},
-    {"logaddexp", Fn::LogAddExp, 2, 99}, {"sqrt", Fn::Sqrt, 1, 1}, {"rsqrt", Fn::Rsqrt, 1, 1}, {"abs", Fn::Abs, 1, 1}, {"sign", Fn::Sign, 1, 1},
-    {"floor", Fn::Floor, 1, 1}, {"ceil", Fn::Ceil, 1, 1}, {"round", Fn::Round, 1, 1}, {"min", Fn::Min, 2, 99}, {"max", Fn::Max, 2, 99},
-    {"clamp", Fn::Clamp, 3, 3}, {"pow", Fn::Pow, 2, 2}, {"sin", Fn::Sin, 1, 1}, {"cos", Fn::Cos, 1, 1}, {"tanh", Fn::Tanh, 1, 1},
-    {"sigmoid", Fn::Sigmoid, 1, 1}, {"logsigmoid", Fn::LogSigmoid, 1, 1}, {"softplus", Fn::Softplus, 1, 1}, {"relu", Fn::Relu, 1, 1},
-    {"silu", Fn::Silu, 1, 1}, {"gelu", Fn::Gelu, 1, 1}, {"gelu_tanh", Fn::GeluTanh, 1, 1}, {"erf", Fn::Erf, 1, 1},
-    {"isfinite", Fn::IsFinite, 1, 1}, {"ilog2", Fn::Ilog2, 1, 1}, {"bitand", Fn::BitAnd, 2, 2}, {"bitor", Fn::BitOr, 2, 2},
-    {"bitxor", Fn::BitXor, 2, 2}, {"shl", Fn::Shl, 2, 2}, {"shr", Fn::Shr, 2, 2},
+    {"exp", Fn::Exp, 1, 1},
+    {"exp2", Fn::Exp2, 1, 1},
+    {"expm1", Fn::Expm1, 1, 1},
+    {"log", Fn::Log, 1, 1},
+    {"log1p", Fn::Log1p, 1, 1},
+    {"logaddexp", Fn::LogAddExp, 2, 99},
+    {"sqrt", Fn::Sqrt, 1, 1},
+    {"rsqrt", Fn::Rsqrt, 1, 1},
+    {"abs", Fn::Abs, 1, 1},
+    {"sign", Fn::Sign, 1, 1},
+    {"floor", Fn::Floor, 1, 1},
+    {"ceil", Fn::Ceil, 1, 1},
+    {"round", Fn::Round, 1, 1},
+    {"min", Fn::Min, 2, 99},
+    {"max", Fn::Max, 2, 99},
+    {"clamp", Fn::Clamp, 3, 3},
+    {"pow", Fn::Pow, 2, 2},
+    {"sin", Fn::Sin, 1, 1},
+    {"cos", Fn::Cos, 1, 1},
+    {"tanh", Fn::Tanh, 1, 1},
+    {"sigmoid", Fn::Sigmoid, 1, 1},
+    {"logsigmoid", Fn::LogSigmoid, 1, 1},
+    {"softplus", Fn::Softplus, 1, 1},
+    {"relu", Fn::Relu, 1, 1},
+    {"silu", Fn::Silu, 1, 1},
+    {"gelu", Fn::Gelu, 1, 1},
+    {"gelu_tanh", Fn::GeluTanh, 1, 1},
+    {"erf", Fn::Erf, 1, 1},
+    {"isfinite", Fn::IsFinite, 1, 1},
+    {"ilog2", Fn::Ilog2, 1, 1},
+    {"bitand", Fn::BitAnd, 2, 2},
+    {"bitor", Fn::BitOr, 2, 2},
+    {"bitxor", Fn::BitXor, 2, 2},
+    {"shl", Fn::Shl, 2, 2},
+    {"shr", Fn::Shr, 2, 2},
 };
 struct Reduction {
   const char *name;
   RedOp red;
 };
-const Reduction kReductions[] = {{"sum", RedOp::Sum}, {"mean", RedOp::Mean}, {"prod", RedOp::Prod}, {"max", RedOp::Max}, {"min", RedOp::Min},
-                                 {"any", RedOp::Any}, {"all", RedOp::All}, {"count", RedOp::Count}, {"logsumexp", RedOp::LogSumExp}, {"norm", RedOp::Norm}};
-const char *const kOthers[] = {"softmax", "cumsum", "cumprod", "cummax", "topk", "argsort", "sort", "rank", "argmax", "argmin",
-                               "grad", "detach", "given", "fill", "present"};
+const Reduction kReductions[] = {{"sum", RedOp::Sum},  {"mean", RedOp::Mean},   {"prod", RedOp::Prod},
+                                 {"max", RedOp::Max},  {"min", RedOp::Min},     {"any", RedOp::Any},
+                                 {"all", RedOp::All},  {"count", RedOp::Count}, {"logsumexp", RedOp::LogSumExp},
+                                 {"norm", RedOp::Norm}};
+const char *const kOthers[] = {"softmax", "cumsum", "cumprod", "cummax", "topk",  "argsort", "sort",   "rank",
+                               "argmax",  "argmin", "grad",    "detach", "given", "fill",    "present"};
 } // namespace
 
 bool isBuiltin(const std::string &name) {
@@ -110,7 +139,8 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
     return callFunction(e, s, *fn, owner);
   for (const Reduction &r : kReductions)
     if (name == r.name && !(name == "min" || name == "max")) {
-      error(Msg::A205, e->nameSpan, {name}).withHelp(fmt::format("{}[j]({})", name, e->args.empty() ? "x" : spanText(e->args[0]->span)));
+      error(Msg::A205, e->nameSpan, {name})
+          .withHelp(fmt::format("{}[j]({})", name, e->args.empty() ? "x" : spanText(e->args[0]->span)));
       return {};
     }
   if (e->hasBrackets && isBuiltin(name)) {
@@ -123,7 +153,8 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
     Node *x = expr(e->args[0], s);
     if (!x)
       return {};
-    return {p_->make(name == "detach" ? Op::Detach : Op::Present, name == "detach" ? x->kind : Kind::Bool, x->axes, {x}, e->span)};
+    return {p_->make(name == "detach" ? Op::Detach : Op::Present, name == "detach" ? x->kind : Kind::Bool, x->axes, {x},
+                     e->span)};
   }
   if (name == "fill") {
     if (!wantArgs(2))
@@ -198,7 +229,9 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
 Node *Checker::callElementwise(const ast::Expr *e, Scope *s, Fn fn, int minArgs, int maxArgs) {
   int n = static_cast<int>(e->args.size());
   if (n < minArgs || n > maxArgs) {
-    error(Msg::A204, e->nameSpan, {e->text, minArgs == maxArgs ? std::to_string(minArgs) : fmt::format("{} or more", minArgs), std::to_string(n)});
+    error(Msg::A204, e->nameSpan,
+          {e->text, minArgs == maxArgs ? std::to_string(minArgs) : fmt::format("{} or more", minArgs),
+           std::to_string(n)});
     return nullptr;
   }
   std::vector<Node *> args;
@@ -216,12 +249,22 @@ Node *Checker::callElementwise(const ast::Expr *e, Scope *s, Fn fn, int minArgs,
       a = toKind(a, k);
   };
   switch (fn) {
-  case Fn::Min: case Fn::Max: case Fn::Clamp: case Fn::Abs: case Fn::Sign: case Fn::Relu:
+  case Fn::Min:
+  case Fn::Max:
+  case Fn::Clamp:
+  case Fn::Abs:
+  case Fn::Sign:
+  case Fn::Relu:
     all(kind);
     if (fn == Fn::Relu && kind == Kind::Int)
       return map(Fn::Max, Kind::Int, {args[0], intConst(0, e->span)}, e->span);
     return map(fn, kind, args, e->span);
-  case Fn::Ilog2: case Fn::BitAnd: case Fn::BitOr: case Fn::BitXor: case Fn::Shl: case Fn::Shr:
+  case Fn::Ilog2:
+  case Fn::BitAnd:
+  case Fn::BitOr:
+  case Fn::BitXor:
+  case Fn::Shl:
+  case Fn::Shr:
     if (kind == Kind::Real) {
       for (size_t i = 0; i < args.size(); ++i)
         if (args[i]->kind == Kind::Real) {
@@ -321,10 +364,24 @@ std::vector<Node *> Checker::callReduction(const ast::Expr *e, Scope *s, RedOp r
   // A union's operands may not leave a reduced axis of another one behind by accident; what is free stays free.
   Kind result = kind;
   switch (red) {
-  case RedOp::Sum: case RedOp::Prod: case RedOp::Max: case RedOp::Min: result = std::max(kind, Kind::Int); break;
-  case RedOp::Mean: case RedOp::LogSumExp: case RedOp::Norm: result = Kind::Real; break;
-  case RedOp::Any: case RedOp::All: result = Kind::Bool; break;
-  case RedOp::Count: result = Kind::Int; break;
+  case RedOp::Sum:
+  case RedOp::Prod:
+  case RedOp::Max:
+  case RedOp::Min:
+    result = std::max(kind, Kind::Int);
+    break;
+  case RedOp::Mean:
+  case RedOp::LogSumExp:
+  case RedOp::Norm:
+    result = Kind::Real;
+    break;
+  case RedOp::Any:
+  case RedOp::All:
+    result = Kind::Bool;
+    break;
+  case RedOp::Count:
+    result = Kind::Int;
+    break;
   }
   if (red != RedOp::Count)
     for (Node *&x : args)
@@ -337,7 +394,8 @@ std::vector<Node *> Checker::callReduction(const ast::Expr *e, Scope *s, RedOp r
 
 std::vector<Node *> Checker::callSoftmax(const ast::Expr *e, Scope *s) {
   if (!e->hasBrackets) {
-    error(Msg::A205, e->nameSpan, {e->text}).withHelp(fmt::format("softmax[j]({})", e->args.empty() ? "s" : spanText(e->args[0]->span)));
+    error(Msg::A205, e->nameSpan, {e->text})
+        .withHelp(fmt::format("softmax[j]({})", e->args.empty() ? "s" : spanText(e->args[0]->span)));
     return {};
   }
   std::vector<std::vector<AxisId>> groups;
@@ -374,8 +432,10 @@ std::vector<Node *> Checker::callSoftmax(const ast::Expr *e, Scope *s) {
 }
 
 Node *Checker::callCum(const ast::Expr *e, Scope *s, RedOp red) {
-  if (!e->hasBrackets || e->groups.size() != 1 || e->groups[0].size() != 1 || e->groups[0][0].kind == ast::AxisArg::Single) {
-    error(Msg::A216, e->nameSpan, {e->text}).withHelp(fmt::format("{}[t]({})", e->text, e->args.empty() ? "x" : spanText(e->args[0]->span)));
+  if (!e->hasBrackets || e->groups.size() != 1 || e->groups[0].size() != 1 ||
+      e->groups[0][0].kind == ast::AxisArg::Single) {
+    error(Msg::A216, e->nameSpan, {e->text})
+        .withHelp(fmt::format("{}[t]({})", e->text, e->args.empty() ? "x" : spanText(e->args[0]->span)));
     return nullptr;
   }
   if (e->args.size() != 1) {
@@ -532,7 +592,8 @@ void Checker::fillScope(Scope &inner, const std::vector<ast::Stmt> &body) {
       const ast::Name &n = st.names[i];
       auto it = inner.names.find(n.text);
       if (it != inner.names.end() || inner.specs.count(n.text)) {
-        error(Msg::A104, n.span, {n.text}).note(it != inner.names.end() ? it->second.span : inner.specs[n.text].span, "the other use is here");
+        error(Msg::A104, n.span, {n.text})
+            .note(it != inner.names.end() ? it->second.span : inner.specs[n.text].span, "the other use is here");
         continue;
       }
       Entity ent;
@@ -586,11 +647,13 @@ std::vector<Node *> Checker::callFunction(const ast::Expr *e, Scope *s, const as
       for (const ast::AxisArg &a : g)
         axisArgs.push_back(&a);
     if (axisArgs.size() != fn.axes.size() || e->groups.size() > 1) {
-      error(Msg::A221, e->nameSpan, {fn.name.text, std::to_string(fn.axes.size()), std::to_string(axisArgs.size())}).note(fn.name.span, "defined here");
+      error(Msg::A221, e->nameSpan, {fn.name.text, std::to_string(fn.axes.size()), std::to_string(axisArgs.size())})
+          .note(fn.name.span, "defined here");
       return {};
     }
     if (e->args.size() != fn.params.size()) {
-      error(Msg::A204, e->nameSpan, {fn.name.text, std::to_string(fn.params.size()), std::to_string(e->args.size())}).note(fn.name.span, "defined here");
+      error(Msg::A204, e->nameSpan, {fn.name.text, std::to_string(fn.params.size()), std::to_string(e->args.size())})
+          .note(fn.name.span, "defined here");
       return {};
     }
     scopes_.emplace_back();

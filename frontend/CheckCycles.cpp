@@ -1,8 +1,9 @@
 //===- Recurrences: which equations form one, and in which order it runs --===//
 //
-// Tensors that read each other form a cycle (a strongly connected component). It is legal when there are loops, each an axis
-// with a direction, such that every read goes to an earlier position. Loops are added from the outside in, only while the reads
-// that are not yet strictly earlier still form a circle; a flat shift over (n u) is settled once n and then u are loops.
+// Tensors that read each other form a cycle (a strongly connected component). It is legal when there are loops, each an
+// axis with a direction, such that every read goes to an earlier position. Loops are added from the outside in, only
+// while the reads that are not yet strictly earlier still form a circle; a flat shift over (n u) is settled once n and
+// then u are loops.
 //===----------------------------------------------------------------------===//
 #include "frontend/Checker.h"
 #include "frontend/Prove.h"
@@ -13,7 +14,8 @@
 namespace attnc {
 
 namespace {
-/// `from` reads `to`; `read` null: at its own position. `bound`: axes that a reduction or the like runs over at that place.
+/// `from` reads `to`; `read` null: at its own position. `bound`: axes that a reduction or the like runs over at that
+/// place.
 struct Edge {
   int from, to;
   const Node *read;
@@ -36,7 +38,9 @@ void walk(const Program &p, const Node *n, const AxisSet &bound, int from, std::
     return b;
   };
   switch (n->op) {
-  case Op::Tensor: out.push_back({from, n->tensor, nullptr, bound, n->span, {}}); return;
+  case Op::Tensor:
+    out.push_back({from, n->tensor, nullptr, bound, n->span, {}});
+    return;
   case Op::Read:
     if (n->args[0]->op == Op::Tensor)
       out.push_back({from, n->args[0]->tensor, n, bound, n->span, {}});
@@ -54,7 +58,8 @@ void walk(const Program &p, const Node *n, const AxisSet &bound, int from, std::
     walk(p, n->args[0], b, from, out, seen);
     return;
   }
-  default: break;
+  default:
+    break;
   }
   for (size_t i = 0; i < n->args.size(); ++i) {
     if (n->groups.empty())
@@ -166,7 +171,9 @@ void Checker::resolveAliases() {
   std::vector<int> alias(p_->tensors.size());
   for (size_t i = 0; i < alias.size(); ++i) {
     const Tensor &t = p_->tensors[i];
-    alias[i] = !t.isInput && t.body && t.body->op == Op::Tensor && !t.init && t.axes == t.body->axes ? t.body->tensor : static_cast<int>(i);
+    alias[i] = !t.isInput && t.body && t.body->op == Op::Tensor && !t.init && t.axes == t.body->axes
+                   ? t.body->tensor
+                   : static_cast<int>(i);
   }
   auto target = [&](int i) {
     for (size_t steps = 0; alias[i] != i && steps < alias.size(); ++steps)
@@ -269,7 +276,9 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
           break;
         }
       std::set<int> rs(ring.begin(), ring.end());
-      auto label = [&](int t) { return p_->tensors[t].name.empty() ? spanText(p_->tensors[t].span) : p_->tensors[t].name; };
+      auto label = [&](int t) {
+        return p_->tensors[t].name.empty() ? spanText(p_->tensors[t].span) : p_->tensors[t].name;
+      };
       std::string path;
       std::vector<int> trail{ring[0]};
       const Edge *first = nullptr;
@@ -290,7 +299,8 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
       d.note(p_->tensors[ring[0]].span, "the equation");
       int to = first ? first->to : ring[0];
       if (!p_->tensors[to].axes.empty())
-        d.withHelp(fmt::format("{}[{}-1]", label(to), p_->axes[candidates.empty() ? *p_->tensors[to].axes.begin() : candidates[0]].name));
+        d.withHelp(fmt::format("{}[{}-1]", label(to),
+                               p_->axes[candidates.empty() ? *p_->tensors[to].axes.begin() : candidates[0]].name));
       return false;
     }
     cycle.loops.push_back({best, bestDir});

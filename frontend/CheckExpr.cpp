@@ -68,7 +68,9 @@ Node *Checker::axisIndexFrom(const std::vector<AxisId> &leaves, const std::map<A
       i = p_->make(Op::Index, Kind::Int, {a}, {}, span);
       i->axis = a;
     }
-    flat = flat ? map(Fn::Add, Kind::Int, {map(Fn::Mul, Kind::Int, {flat, extentNode(p_->axes[a].extent, span)}, span), i}, span) : i;
+    flat = flat ? map(Fn::Add, Kind::Int,
+                      {map(Fn::Mul, Kind::Int, {flat, extentNode(p_->axes[a].extent, span)}, span), i}, span)
+                : i;
   }
   return flat;
 }
@@ -87,14 +89,18 @@ Node *Checker::resolveName(const ast::Expr *e, Scope *s) {
   if (it != s->names.end()) {
     Entity &n = it->second;
     switch (n.kind) {
-    case Entity::Axis: return axisIndex(n.axis, e->span);
+    case Entity::Axis:
+      return axisIndex(n.axis, e->span);
     case Entity::Sequence:
       if (!n.extent)
         n.extent = extentSymbol(newSymbol(e->text));
       return extentNode(n.extent, e->span);
-    case Entity::Constant: return constant(n.constKind, n.real, n.integer, e->span);
-    case Entity::Tensor: return tensorRef(n.tensor, e->span);
-    case Entity::Thunk: return expr(e, s);
+    case Entity::Constant:
+      return constant(n.constKind, n.real, n.integer, e->span);
+    case Entity::Tensor:
+      return tensorRef(n.tensor, e->span);
+    case Entity::Thunk:
+      return expr(e, s);
     }
   }
   Diagnostic &d = error(Msg::A120, e->span, {e->text});
@@ -146,14 +152,16 @@ void Checker::resolveTensor(int id) {
   TensorInfo &info = info_[id];
   info.state = TensorInfo::Done;
   if (info.results > 1 && !r.empty() && static_cast<int>(r.size()) != info.results) {
-    error(Msg::A203, p_->tensors[id].span, {std::to_string(info.results), std::to_string(r.size())});
+    if (info.result == 0)
+      error(Msg::A203, p_->tensors[id].span, {std::to_string(info.results), std::to_string(r.size())});
+    info.broken = !quiet();
     return;
   }
-  if (r.empty())
+  Node *body = r.empty() ? nullptr : r[info.result];
+  if (!body) {
+    info.broken = !quiet();
     return;
-  Node *body = r[info.result];
-  if (!body)
-    return;
+  }
   Tensor &t = p_->tensors[id];
   AxisSet axes = body->axes;
   Kind kind = body->kind;
@@ -180,6 +188,8 @@ void Checker::resolveTensor(int id) {
 
 Node *Checker::tensorRef(int id, Span span) {
   resolveTensor(id);
+  if (info_[id].broken)
+    return nullptr;
   if (info_[id].state == TensorInfo::Busy && !info_[id].dirtyRead) {
     info_[id].dirtyRead = true;
     changed_ = true;
@@ -236,7 +246,11 @@ Node *Checker::countAlong(const Node *operand, AxisId leaf, const std::map<AxisI
   }
   Node *left = map(Fn::Sub, Kind::Int, {extentNode(comp.length, span), others}, span);
   if (extentAsConst(weight) != std::optional<int64_t>(1))
-    left = map(Fn::IDiv, Kind::Int, {map(Fn::Add, Kind::Int, {left, extentNode(extentMake(ExtentOp::Sub, {weight, extentConst(1)}), span)}, span), extentNode(weight, span)}, span);
+    left = map(
+        Fn::IDiv, Kind::Int,
+        {map(Fn::Add, Kind::Int, {left, extentNode(extentMake(ExtentOp::Sub, {weight, extentConst(1)}), span)}, span),
+         extentNode(weight, span)},
+        span);
   return map(Fn::Min, Kind::Int, {extent, left}, span);
 }
 
@@ -252,13 +266,18 @@ Node *Checker::resolveRead(const ast::Expr *e, Scope *s) {
   }
   // Reads go to tensors; any other expression becomes an equation without a name.
   Node *x = nullptr;
-  if (base->kind == ast::ExprKind::Name && bs->names.count(base->text) && bs->names[base->text].kind == Entity::Tensor) {
+  if (base->kind == ast::ExprKind::Name && bs->names.count(base->text) &&
+      bs->names[base->text].kind == Entity::Tensor) {
     x = tensorRef(bs->names[base->text].tensor, base->span);
+    if (!x)
+      return nullptr;
   } else {
     Node *direct = expr(base, bs);
     if (!direct)
       return nullptr;
     x = direct->op == Op::Tensor ? direct : tensorRef(anonymousTensor(base, bs), base->span);
+    if (!x)
+      return nullptr;
   }
   struct Item {
     AxisValue axis;
@@ -338,9 +357,11 @@ Node *Checker::resolveRead(const ast::Expr *e, Scope *s) {
             have += (have.empty() ? "" : " ") + p_->axes[b].name;
           d.withLabel(have.empty() ? "the operand has no axes" : "its axes are " + have);
           if (!x->axes.empty())
-            d.withHelp(fmt::format("{}[{} := {}]", spanText(base->span), p_->axes[*x->axes.begin()].name, spanText(sub.span)));
+            d.withHelp(
+                fmt::format("{}[{} := {}]", spanText(base->span), p_->axes[*x->axes.begin()].name, spanText(sub.span)));
         } else
-          error(Msg::A123, sub.span, {spanText(sub.span), hitNames[0], hitNames[1]}).withHelp(fmt::format("{}[{} := {}]", spanText(base->span), hitNames[0], spanText(sub.span)));
+          error(Msg::A123, sub.span, {spanText(sub.span), hitNames[0], hitNames[1]})
+              .withHelp(fmt::format("{}[{} := {}]", spanText(base->span), hitNames[0], spanText(sub.span)));
         ok = false;
       }
     }
@@ -358,7 +379,8 @@ Node *Checker::resolveRead(const ast::Expr *e, Scope *s) {
         if (!it.found) {
           continue;
         }
-        Node *count = it.axis.leaves.size() == 1 ? countAlong(x, it.axis.leaves[0], at, it.sub->span) : extentNode(it.axis.length, it.sub->span);
+        Node *count = it.axis.leaves.size() == 1 ? countAlong(x, it.axis.leaves[0], at, it.sub->span)
+                                                 : extentNode(it.axis.length, it.sub->span);
         last_ = map(Fn::Sub, Kind::Int, {count, intConst(1, it.sub->span)}, it.sub->span);
       }
       it.index = expr(it.sub->value, s);
@@ -367,7 +389,8 @@ Node *Checker::resolveRead(const ast::Expr *e, Scope *s) {
         continue;
       }
       if (it.index->kind != Kind::Int && !quiet()) {
-        error(it.index->kind == Kind::Bool ? Msg::A124 : Msg::A125, it.sub->value->span, {spanText(it.sub->value->span)})
+        error(it.index->kind == Kind::Bool ? Msg::A124 : Msg::A125, it.sub->value->span,
+              {spanText(it.sub->value->span)})
             .withHelp(fmt::format("i64({})", spanText(it.sub->value->span)));
         ok = false;
       }
@@ -416,7 +439,8 @@ Node *Checker::resolveRead(const ast::Expr *e, Scope *s) {
       }
       std::map<AxisId, Node *> others = at;
       others.erase(r.leaves[0]);
-      r.bound = precise ? countAlong(x, r.leaves[0], others, it.sub->span) : extentNode(p_->axes[r.leaves[0]].extent, it.sub->span);
+      r.bound = precise ? countAlong(x, r.leaves[0], others, it.sub->span)
+                        : extentNode(p_->axes[r.leaves[0]].extent, it.sub->span);
     }
     n->reads.push_back(r);
   }
@@ -429,7 +453,8 @@ Node *Checker::resolveBinary(const ast::Expr *e, Scope *s) {
     Node *b = expr(e->args[1], s);
     if (!a || !b)
       return nullptr;
-    return map(e->bin == ast::BinOp::And ? Fn::And : Fn::Or, Kind::Bool, {toKind(a, Kind::Bool), toKind(b, Kind::Bool)}, e->span);
+    return map(e->bin == ast::BinOp::And ? Fn::And : Fn::Or, Kind::Bool, {toKind(a, Kind::Bool), toKind(b, Kind::Bool)},
+               e->span);
   }
   Node *b = expr(e->args[1], s);
   if (!a || !b)
@@ -445,7 +470,11 @@ Node *Checker::resolveBinary(const ast::Expr *e, Scope *s) {
     return map(Fn::Pow, Kind::Real, {toKind(a, Kind::Real), toKind(b, Kind::Real)}, e->span);
   }
   Kind kind = std::max(a->kind, b->kind);
-  Fn fn = e->bin == ast::BinOp::Add ? Fn::Add : e->bin == ast::BinOp::Sub ? Fn::Sub : e->bin == ast::BinOp::Mul ? Fn::Mul : e->bin == ast::BinOp::IDiv ? Fn::IDiv : Fn::Mod;
+  Fn fn = e->bin == ast::BinOp::Add    ? Fn::Add
+          : e->bin == ast::BinOp::Sub  ? Fn::Sub
+          : e->bin == ast::BinOp::Mul  ? Fn::Mul
+          : e->bin == ast::BinOp::IDiv ? Fn::IDiv
+                                       : Fn::Mod;
   return map(fn, kind, {toKind(a, kind), toKind(b, kind)}, e->span);
 }
 
@@ -473,17 +502,22 @@ Node *Checker::resolveCompare(const ast::Expr *e, Scope *s) {
 Node *Checker::resolve(const ast::Expr *e, Scope *s) {
   using K = ast::ExprKind;
   switch (e->kind) {
-  case K::Number: return e->isReal ? constant(Kind::Real, e->real, 0, e->span) : intConst(e->integer, e->span);
-  case K::Bool: return constant(Kind::Bool, 0, e->boolean, e->span);
-  case K::Inf: return constant(Kind::Real, std::numeric_limits<double>::infinity(), 0, e->span);
-  case K::Pi: return constant(Kind::Real, M_PI, 0, e->span);
+  case K::Number:
+    return e->isReal ? constant(Kind::Real, e->real, 0, e->span) : intConst(e->integer, e->span);
+  case K::Bool:
+    return constant(Kind::Bool, 0, e->boolean, e->span);
+  case K::Inf:
+    return constant(Kind::Real, std::numeric_limits<double>::infinity(), 0, e->span);
+  case K::Pi:
+    return constant(Kind::Real, M_PI, 0, e->span);
   case K::Last:
     if (!last_) {
       error(Msg::A127, e->span);
       return nullptr;
     }
     return last_;
-  case K::Name: return resolveName(e, s);
+  case K::Name:
+    return resolveName(e, s);
   case K::Tuple:
   case K::ExtentOf: {
     if (e->kind == K::ExtentOf && e->axes.names.size() == 1) {
@@ -510,8 +544,10 @@ Node *Checker::resolve(const ast::Expr *e, Scope *s) {
     Node *a = expr(e->args[0], s);
     return a ? map(Fn::Not, Kind::Bool, {toKind(a, Kind::Bool)}, e->span) : nullptr;
   }
-  case K::Binary: return resolveBinary(e, s);
-  case K::Compare: return resolveCompare(e, s);
+  case K::Binary:
+    return resolveBinary(e, s);
+  case K::Compare:
+    return resolveCompare(e, s);
   case K::Where: {
     Node *x = expr(e->args[0], s);
     Node *c = expr(e->args[1], s);
@@ -536,8 +572,10 @@ Node *Checker::resolve(const ast::Expr *e, Scope *s) {
     Kind kind = std::max(a->kind, b->kind);
     return map(Fn::Select, kind, {c, toKind(a, kind), toKind(b, kind)}, e->span);
   }
-  case K::Read: return resolveRead(e, s);
-  case K::Call: break;
+  case K::Read:
+    return resolveRead(e, s);
+  case K::Call:
+    break;
   }
   return nullptr;
 }

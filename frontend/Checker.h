@@ -1,8 +1,9 @@
 //===- The checker's working state (private to Check*.cpp) ----------------===//
 //
 // Equations may stand in any order and read each other in circles, so axes and kinds are found by a fixpoint: the same
-// resolver runs over all equations, silently, until the axes and kinds of tensors that are read before they are finished no longer
-// change; then once more, aloud. Scopes, axes and tensor numbers survive from run to run, nodes do not.
+// resolver runs over all equations, silently, until the axes and kinds of tensors that are read before they are
+// finished no longer change; then once more, aloud. Scopes, axes and tensor numbers survive from run to run, nodes do
+// not.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "frontend/Check.h"
@@ -24,8 +25,8 @@ struct Scope;
 struct Entity {
   enum Kind { Axis, Sequence, Constant, Tensor, Thunk } kind = Axis;
   Span span;
-  AxisValue axis;           // Axis, once resolved
-  ExtentRef extent;         // Sequence
+  AxisValue axis;                           // Axis, once resolved
+  ExtentRef extent;                         // Sequence
   attnc::Kind constKind = attnc::Kind::Int; // Constant
   double real = 0;
   int64_t integer = 0;
@@ -41,7 +42,7 @@ struct AxisSpec {
   bool inInput = false, inOutput = false, inBody = false, made = false;
   bool isComposite = false;
   std::vector<ast::AxisDecl> parts;
-  std::string firstOf;  ///< named composite whose first part this is
+  std::string firstOf;                  ///< named composite whose first part this is
   const ast::AxisArg *source = nullptr; ///< made by argsort, sort: the axis that gives the default extent
   Span span, bodySpan;
   enum { Waiting, Busy, Done, Failed } state = Waiting;
@@ -68,6 +69,7 @@ struct TensorInfo {
   AxisSet axes;
   Kind kind = Kind::Bool;
   bool dirtyRead = false; ///< read while in progress: part of a circle
+  bool broken = false;    ///< said aloud: what reads it says nothing more
   bool shifted = false;   ///< read through a shift somewhere
   Span initSpan;
   enum { Waiting, Busy, Done } state = Waiting;
@@ -81,7 +83,8 @@ public:
 private:
   // CheckAxes.cpp
   void collectAxes();
-  void collectDim(Scope &s, const ast::DimDecl &d, int where /*0 input 1 output 2 body 3 made*/, const ast::AxisArg *source = nullptr);
+  void collectDim(Scope &s, const ast::DimDecl &d, int where /*0 input 1 output 2 body 3 made*/,
+                  const ast::AxisArg *source = nullptr);
   void collectMade(Scope &s, const ast::Expr *e);
   void resolveAxes(Scope &s);
   bool resolveAxis(Scope &s, const std::string &name);
@@ -154,6 +157,8 @@ private:
   void addRequirement(ExtentRef condition, std::string message);
   Diagnostic &error(Msg id, Span at, std::vector<std::string> args = {});
   /// An error that ends the check at once, aloud in whichever run it is met.
+  /// A name in `e` that is data, or an extent when `extentsToo`: neither is there when params and extents are read.
+  bool mentionsData(const ast::Expr *e, Scope &s, bool extentsToo) const;
   Diagnostic &fatal(Msg id, Span at, std::vector<std::string> args = {});
   void warnMixedConditions();
   bool quiet() const { return quiet_ > 0; }
@@ -175,7 +180,7 @@ private:
   int quiet_ = 0;
   bool changed_ = false, failed_ = false;
   std::vector<std::pair<Span, const ast::Fn *>> calls_; ///< functions being inlined, outermost first
-  Node *last_ = nullptr; ///< what `last` means in the index being resolved
+  Node *last_ = nullptr;                                ///< what `last` means in the index being resolved
 };
 
 /// The text of a node for messages: "sel", "j <= i".

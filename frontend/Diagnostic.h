@@ -1,7 +1,7 @@
 //===- Diagnostics: collected as data, rendered by one function -----------===//
 //
-// Every sentence a user can meet stands in Messages.def, with a stable id. Code reports (id, span, arguments) and may add
-// notes at second places and one help line; nothing here prints.
+// Every sentence a user can meet stands in Messages.def, with a stable id. Code reports (id, span, arguments) and may
+// add notes at second places and one help line; nothing here prints.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "frontend/Source.h"
@@ -20,7 +20,7 @@ enum class Msg {
 };
 
 struct Note {
-  Span span;        ///< span.source may be null: then it is a plain sentence
+  Span span; ///< span.source may be null: then it is a plain sentence
   std::string text;
 };
 
@@ -31,7 +31,7 @@ struct Diagnostic {
   Span span;
   std::string label; ///< under the caret; may be empty
   std::vector<Note> notes;
-  std::string help;  ///< a line to paste; may be empty
+  std::string help; ///< a line to paste; may be empty
 
   Diagnostic &note(Span at, std::string text);
   Diagnostic &withLabel(std::string text);

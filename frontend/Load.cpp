@@ -2,8 +2,8 @@
 #include "frontend/Check.h"
 #include "frontend/Parser.h"
 #include <filesystem>
-#include <fstream>
 #include <fmt/format.h>
+#include <fstream>
 
 namespace attnc {
 

@@ -54,8 +54,9 @@ private:
 
   // ---- total nodes, shared when equal ----
   Node *intern(Node proto) {
-    std::string k = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", int(proto.op), int(proto.kind), int(proto.fn), int(proto.red), proto.axis, proto.tensor,
-                                int(proto.dtype), proto.which, proto.reversed, proto.real, proto.integer);
+    std::string k =
+        fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", int(proto.op), int(proto.kind), int(proto.fn), int(proto.red),
+                    proto.axis, proto.tensor, int(proto.dtype), proto.which, proto.reversed, proto.real, proto.integer);
     if (proto.extent)
       k += "|e" + std::to_string(reinterpret_cast<uintptr_t>(proto.extent.get()));
     for (Node *a : proto.args)
@@ -164,7 +165,9 @@ private:
   Node *broadcast(Node *x, const AxisSet &axes) {
     AxisSet missing = axes - x->axes;
     for (AxisId a : missing)
-      x = map(Fn::Select, x->kind, {map(Fn::Ge, Kind::Bool, {index(a, x->span), integer(0, x->span)}, x->span), x, zero(x->kind, x->span)}, x->span);
+      x = map(Fn::Select, x->kind,
+              {map(Fn::Ge, Kind::Bool, {index(a, x->span), integer(0, x->span)}, x->span), x, zero(x->kind, x->span)},
+              x->span);
     return x;
   }
   Node *zero(Kind kind, Span s) {
@@ -220,7 +223,9 @@ private:
         continue;
       Node *flat = nullptr;
       for (AxisId a : c.leaves)
-        flat = flat ? map(Fn::Add, Kind::Int, {map(Fn::Mul, Kind::Int, {flat, extent(p_.axes[a].extent, s)}, s), index(a, s)}, s) : index(a, s);
+        flat = flat ? map(Fn::Add, Kind::Int,
+                          {map(Fn::Mul, Kind::Int, {flat, extent(p_.axes[a].extent, s)}, s), index(a, s)}, s)
+                    : index(a, s);
       Cause cause{map(Fn::Lt, Kind::Bool, {flat, extent(c.length, s)}, s), leaves, s, static_cast<int>(i)};
       add(out, cause);
     }
@@ -268,7 +273,9 @@ private:
     Span s = n->span;
     Value out;
     switch (n->op) {
-    case Op::Const: case Op::Index: case Op::Extent: {
+    case Op::Const:
+    case Op::Index:
+    case Op::Extent: {
       Node c = *n;
       out.node = intern(c);
       return out;
@@ -300,9 +307,13 @@ private:
         add(out.causes, Cause{map(Fn::Or, Kind::Bool, {there, c.pred}, s), c.axes | n->args[0]->axes, c.span, -1});
       return out;
     }
-    case Op::Present: out.node = present(total(n->args[0]).causes, s); return out;
-    case Op::Map: return computeMap(n);
-    case Op::Reduce: return computeReduce(n);
+    case Op::Present:
+      out.node = present(total(n->args[0]).causes, s);
+      return out;
+    case Op::Map:
+      return computeMap(n);
+    case Op::Reduce:
+      return computeReduce(n);
     case Op::Softmax: {
       Node c = *n;
       c.args.clear();
@@ -344,7 +355,11 @@ private:
       out.node = intern(c);
       return out;
     }
-    case Op::ArgMax: case Op::ArgMin: case Op::TopK: case Op::ArgSort: case Op::Sort: {
+    case Op::ArgMax:
+    case Op::ArgMin:
+    case Op::TopK:
+    case Op::ArgSort:
+    case Op::Sort: {
       Value v = total(n->args[0]);
       Node *guard = present(v.causes, s);
       AxisSet need;
@@ -382,7 +397,9 @@ private:
       if (!n->newAxes.empty()) {
         place = nullptr;
         for (AxisId a : n->newAxes)
-          place = place ? map(Fn::Add, Kind::Int, {map(Fn::Mul, Kind::Int, {place, extent(p_.axes[a].extent, s)}, s), index(a, s)}, s) : index(a, s);
+          place = place ? map(Fn::Add, Kind::Int,
+                              {map(Fn::Mul, Kind::Int, {place, extent(p_.axes[a].extent, s)}, s), index(a, s)}, s)
+                        : index(a, s);
       }
       out.causes.push_back(Cause{map(Fn::Lt, Kind::Bool, {place, count}, s), n->axes, s, -1});
       if (n->op == Op::Sort) {
@@ -417,7 +434,8 @@ private:
       out.causes = v.causes;
       return out;
     }
-    case Op::Read: return computeRead(n);
+    case Op::Read:
+      return computeRead(n);
     case Op::Grad: {
       Value L = total(n->args[0]);
       Node *there = present(L.causes, s);
@@ -473,7 +491,8 @@ private:
         return std::any_of(causes.begin(), causes.end(), [&](const Cause &y) { return y.pred == pred; });
       };
       for (const Cause &x : a.causes)
-        add(out.causes, Cause{on(b.causes, x.pred) ? x.pred : map(Fn::Or, Kind::Bool, {no, x.pred}, s), x.axes | axes, x.span, -1});
+        add(out.causes,
+            Cause{on(b.causes, x.pred) ? x.pred : map(Fn::Or, Kind::Bool, {no, x.pred}, s), x.axes | axes, x.span, -1});
       for (const Cause &x : b.causes)
         if (!on(a.causes, x.pred))
           add(out.causes, Cause{map(Fn::Or, Kind::Bool, {cond, x.pred}, s), x.axes | axes, x.span, -1});
@@ -493,14 +512,16 @@ private:
         Node *value = n->fn == Fn::And ? map(Fn::Not, Kind::Bool, {other.node}, s) : other.node;
         Node *decides = map(Fn::And, Kind::Bool, {value, present(other.causes, s)}, s);
         for (const Cause &c : values[k].causes)
-          add(out.causes, Cause{map(Fn::Or, Kind::Bool, {decides, c.pred}, s), c.axes | n->args[1 - k]->axes, c.span, -1});
+          add(out.causes,
+              Cause{map(Fn::Or, Kind::Bool, {decides, c.pred}, s), c.axes | n->args[1 - k]->axes, c.span, -1});
       }
       // The value must not depend on what an absent operand holds.
       if (!values[0].causes.empty() || !values[1].causes.empty()) {
         std::vector<Node *> safe;
         for (const Value &v : values) {
           Node *there = present(v.causes, s);
-          safe.push_back(n->fn == Fn::And ? map(Fn::Or, Kind::Bool, {map(Fn::Not, Kind::Bool, {there}, s), v.node}, s) : map(Fn::And, Kind::Bool, {there, v.node}, s));
+          safe.push_back(n->fn == Fn::And ? map(Fn::Or, Kind::Bool, {map(Fn::Not, Kind::Bool, {there}, s), v.node}, s)
+                                          : map(Fn::And, Kind::Bool, {there, v.node}, s));
         }
         out.node = map(n->fn, Kind::Bool, safe, s);
       }
@@ -544,7 +565,8 @@ private:
 
   /// `n` at the positions of `items`: through arithmetic, so that proofs see the new indices; other nodes are read.
   template <typename Read>
-  Node *substitute(Node *n, const std::vector<ReadItem> &items, Read &read, std::unordered_map<const Node *, Node *> &done) {
+  Node *substitute(Node *n, const std::vector<ReadItem> &items, Read &read,
+                   std::unordered_map<const Node *, Node *> &done) {
     bool touched = false;
     for (const ReadItem &r : items)
       for (AxisId a : r.leaves)
@@ -715,7 +737,8 @@ void checkPresence(Program &p, Diagnostics &diags) {
     names.push_back(s.name);
   std::vector<Requirement> declared = p.signature.requirements;
   std::set<const Tensor *> told; // an output that is a state too is told once
-  auto check = [&](const Tensor &t, const AxisSet &domain, Msg id, const std::string &name, const std::vector<AxisSet> &stored) {
+  auto check = [&](const Tensor &t, const AxisSet &domain, Msg id, const std::string &name,
+                   const std::vector<AxisSet> &stored) {
     for (const Cause &c : t.causes) {
       if (c.ragged >= 0 && domain.containsAll(c.axes)) {
         // Positions past the end of a ragged dim of this very tensor are not there to be stored.
@@ -784,7 +807,8 @@ void checkPresence(Program &p, Diagnostics &diags) {
           ExtentRef ok = extentMake(ExtentOp::Ge, {extentSymbol(static_cast<int>(s)), extentConst(1)});
           if (empty)
             ok = extentMake(ExtentOp::Or, {ok, empty});
-          p.signature.requirements.push_back({ok, fmt::format("axis {} has extent 0, and `{}` needs an element of it", names[s], name)});
+          p.signature.requirements.push_back(
+              {ok, fmt::format("axis {} has extent 0, and `{}` needs an element of it", names[s], name)});
         }
     }
   };
@@ -809,7 +833,8 @@ void checkPresence(Program &p, Diagnostics &diags) {
   }
   for (size_t t = 0; t < p.tensors.size(); ++t)
     if (isState[t] && !told.count(&p.tensors[t]))
-      check(p.tensors[t], p.tensors[t].axes, Msg::A402, p.tensors[t].name.empty() ? spanText(p.tensors[t].span) : p.tensors[t].name, {});
+      check(p.tensors[t], p.tensors[t].axes, Msg::A402,
+            p.tensors[t].name.empty() ? spanText(p.tensors[t].span) : p.tensors[t].name, {});
 }
 
 } // namespace attnc

@@ -1,11 +1,12 @@
 //===- Checked equations --------------------------------------------------===//
 //
-// What `check` makes of one mixer, for given params and a given set of passed inputs: names resolved, functions inlined,
-// params folded, composites split into leaf axes, sugar gone, recurrences ordered. Two graphs live in it:
+// What `check` makes of one mixer, for given params and a given set of passed inputs: names resolved, functions
+// inlined, params folded, composites split into leaf axes, sugar gone, recurrences ordered. Two graphs live in it:
 //
 //   surface   the equations as the language means them, absence included (Where, Fill, Present, Read that may leave its
 //             axis). The reference evaluator reads this graph and nothing else.
-//   total     the same values without absence (see Presence.h): every node has a value at every position, reads are clamped,
+//   total     the same values without absence (see Presence.h): every node has a value at every position, reads are
+//   clamped,
 //             reductions carry explicit guards. The attn dialect is made from this graph alone.
 //
 // Nodes form a DAG: a node may be used many times, also under different reads. All are owned by the Program.
@@ -25,7 +26,10 @@ using AxisId = int;
 class AxisSet {
 public:
   AxisSet() = default;
-  AxisSet(std::initializer_list<AxisId> ids) { for (AxisId a : ids) insert(a); }
+  AxisSet(std::initializer_list<AxisId> ids) {
+    for (AxisId a : ids)
+      insert(a);
+  }
   void insert(AxisId a);
   void erase(AxisId a);
   bool contains(AxisId a) const;
@@ -48,43 +52,95 @@ private:
 enum class Kind : uint8_t { Bool, Int, Real };
 
 enum class Op : uint8_t {
-  Const,    ///< real, integer or boolean (in `integer`) by kind
-  Index,    ///< position along the leaf axis `axis`, 0-based; int
-  Extent,   ///< value of `extent`; int
-  Tensor,   ///< input or equation `tensor`, at the positions of its own axes
-  Map,      ///< elementwise `fn` of args
+  Const,  ///< real, integer or boolean (in `integer`) by kind
+  Index,  ///< position along the leaf axis `axis`, 0-based; int
+  Extent, ///< value of `extent`; int
+  Tensor, ///< input or equation `tensor`, at the positions of its own axes
+  Map,    ///< elementwise `fn` of args
   // Both graphs; in the total graph `guards` runs parallel to args (null: always there).
-  Reduce,   ///< `red` over groups[i] of args[i]; more than one arg, or an empty group: a union
-  Softmax,  ///< result `which` of a softmax over groups[i] of args[i]
-  Cum,      ///< `red` (Sum, Prod, Max) along groups[0] taken as one flat axis, inclusive; from the end when `reversed`
-  ArgMax, ArgMin, ///< flat position over groups[0]; first of equals; int
-  TopK,     ///< flat positions over groups[0] of the largest, along the new axes `newAxes`
-  ArgSort,  ///< flat positions over groups[0] in ascending order, along newAxes; stable, NaN last
-  Sort,     ///< values of args[0] in ArgSort's order, along newAxes (surface graph only)
-  Rank,     ///< place of each element of args[0] in TopK's order along groups[0]: largest first, NaN last
-  Read,     ///< args[0] with axes replaced, see ReadItem
-  Grad,     ///< derivative of the sum of args[0] with respect to tensor `tensor`, axes `kept` not summed
-  Detach,   ///< args[0], a constant for Grad
+  Reduce,  ///< `red` over groups[i] of args[i]; more than one arg, or an empty group: a union
+  Softmax, ///< result `which` of a softmax over groups[i] of args[i]
+  Cum,     ///< `red` (Sum, Prod, Max) along groups[0] taken as one flat axis, inclusive; from the end when `reversed`
+  ArgMax,
+  ArgMin,  ///< flat position over groups[0]; first of equals; int
+  TopK,    ///< flat positions over groups[0] of the largest, along the new axes `newAxes`
+  ArgSort, ///< flat positions over groups[0] in ascending order, along newAxes; stable, NaN last
+  Sort,    ///< values of args[0] in ArgSort's order, along newAxes (surface graph only)
+  Rank,    ///< place of each element of args[0] in TopK's order along groups[0]: largest first, NaN last
+  Read,    ///< args[0] with axes replaced, see ReadItem
+  Grad,    ///< derivative of the sum of args[0] with respect to tensor `tensor`, axes `kept` not summed
+  Detach,  ///< args[0], a constant for Grad
   // Surface graph only.
-  Where,    ///< args[0], absent where the condition args[1] is not true
-  Fill,     ///< args[0], or args[1] where it is absent
-  Present,  ///< bool
+  Where,   ///< args[0], absent where the condition args[1] is not true
+  Fill,    ///< args[0], or args[1] where it is absent
+  Present, ///< bool
 };
 
 enum class RedOp : uint8_t { Sum, Mean, Prod, Max, Min, Any, All, Count, LogSumExp, Norm };
 
 enum class Fn : uint8_t {
-  Neg, Not, Add, Sub, Mul, Div, IDiv, Mod, Pow, IPow, And, Or, Lt, Le, Gt, Ge, Eq, Ne,
+  Neg,
+  Not,
+  Add,
+  Sub,
+  Mul,
+  Div,
+  IDiv,
+  Mod,
+  Pow,
+  IPow,
+  And,
+  Or,
+  Lt,
+  Le,
+  Gt,
+  Ge,
+  Eq,
+  Ne,
   Select, ///< args: condition, then, else. Surface: `a if c else b`
-  Exp, Exp2, Expm1, Log, Log1p, LogAddExp, Sqrt, Rsqrt, Abs, Sign, Floor, Ceil, Round, Min, Max, Clamp, Sin, Cos, Tanh, Sigmoid,
-  LogSigmoid, Softplus, Relu, Silu, Gelu, GeluTanh, Erf, IsFinite, Ilog2, BitAnd, BitOr, BitXor, Shl, Shr,
-  Cast,   ///< to `dtype`: rounds, saturates; the node's kind follows
-  ToReal, ToInt, ToBool, ///< kind conversions the checker inserts: bool -> int -> real; number -> `!= 0`
+  Exp,
+  Exp2,
+  Expm1,
+  Log,
+  Log1p,
+  LogAddExp,
+  Sqrt,
+  Rsqrt,
+  Abs,
+  Sign,
+  Floor,
+  Ceil,
+  Round,
+  Min,
+  Max,
+  Clamp,
+  Sin,
+  Cos,
+  Tanh,
+  Sigmoid,
+  LogSigmoid,
+  Softplus,
+  Relu,
+  Silu,
+  Gelu,
+  GeluTanh,
+  Erf,
+  IsFinite,
+  Ilog2,
+  BitAnd,
+  BitOr,
+  BitXor,
+  Shl,
+  Shr,
+  Cast, ///< to `dtype`: rounds, saturates; the node's kind follows
+  ToReal,
+  ToInt,
+  ToBool, ///< kind conversions the checker inserts: bool -> int -> real; number -> `!= 0`
 };
 
 /// One substitution of a Read. The `leaves` (one axis, or all of a composite, last fastest) get the position `index`.
-/// An index outside 0 .. bound-1 is absent, for a cause with the axes of `index` and `bound`, except on the side `start`, where the
-/// read gives the init of the recurrence it reads.
+/// An index outside 0 .. bound-1 is absent, for a cause with the axes of `index` and `bound`, except on the side
+/// `start`, where the read gives the init of the recurrence it reads.
 struct Node;
 struct ReadItem {
   std::vector<AxisId> leaves;
@@ -159,9 +215,9 @@ struct Tensor {
   std::optional<DType> dtype; ///< declared
   AxisSet axes;
   std::vector<std::vector<AxisId>> dims; ///< isInput: leaf axes of each dim of the caller
-  Node *body = nullptr;  ///< surface
-  Node *init = nullptr;  ///< surface; null: 0. Only when in a cycle
-  int cycle = -1;        ///< index in Program::cycles, -1: not recurrent
+  Node *body = nullptr;                  ///< surface
+  Node *init = nullptr;                  ///< surface; null: 0. Only when in a cycle
+  int cycle = -1;                        ///< index in Program::cycles, -1: not recurrent
   // Made by totalize():
   Node *total = nullptr;
   Node *totalInit = nullptr;

@@ -64,17 +64,25 @@ Poly Prover::indexPoly(AxisId a) {
 Poly Prover::poly(const ExtentRef &e) {
   auto arg = [&](size_t i) { return poly(e->args[i]); };
   switch (e->op) {
-  case ExtentOp::Const: return constant(e->value);
-  case ExtentOp::Symbol: return atomPoly(atom("s" + std::to_string(e->symbol), Atom{AtomKind::Symbol, e->symbol, {}, nullptr, {}, {}}));
-  case ExtentOp::Add: return add(arg(0), arg(1));
-  case ExtentOp::Sub: return add(arg(0), arg(1), -1);
-  case ExtentOp::Mul: return mul(arg(0), arg(1));
+  case ExtentOp::Const:
+    return constant(e->value);
+  case ExtentOp::Symbol:
+    return atomPoly(atom("s" + std::to_string(e->symbol), Atom{AtomKind::Symbol, e->symbol, {}, nullptr, {}, {}}));
+  case ExtentOp::Add:
+    return add(arg(0), arg(1));
+  case ExtentOp::Sub:
+    return add(arg(0), arg(1), -1);
+  case ExtentOp::Mul:
+    return mul(arg(0), arg(1));
   case ExtentOp::Div:
   case ExtentOp::Mod:
   case ExtentOp::Min:
   case ExtentOp::Max: {
     std::vector<Poly> args{arg(0), arg(1)};
-    AtomKind kind = e->op == ExtentOp::Div ? AtomKind::Div : e->op == ExtentOp::Mod ? AtomKind::Mod : e->op == ExtentOp::Min ? AtomKind::Min : AtomKind::Max;
+    AtomKind kind = e->op == ExtentOp::Div   ? AtomKind::Div
+                    : e->op == ExtentOp::Mod ? AtomKind::Mod
+                    : e->op == ExtentOp::Min ? AtomKind::Min
+                                             : AtomKind::Max;
     std::string k = std::to_string(static_cast<int>(kind)) + "(" + key(args[0]) + "," + key(args[1]) + ")";
     return atomPoly(atom(k, Atom{kind, -1, args, nullptr, {}, {}}));
   }
@@ -82,7 +90,9 @@ Poly Prover::poly(const ExtentRef &e) {
     Poly a = arg(0);
     return atomPoly(atom("ilog2(" + key(a) + ")", Atom{AtomKind::Opaque, -1, {}, nullptr, Poly{}, constant(63)}));
   }
-  default: return atomPoly(atom("bool" + std::to_string(byKey_.size()), Atom{AtomKind::Opaque, -1, {}, nullptr, Poly{}, constant(1)}));
+  default:
+    return atomPoly(
+        atom("bool" + std::to_string(byKey_.size()), Atom{AtomKind::Opaque, -1, {}, nullptr, Poly{}, constant(1)}));
   }
 }
 
@@ -103,7 +113,11 @@ void Prover::naturalBounds(const Node *n, Atom &a, int depth) {
     return r;
   };
   switch (n->op) {
-  case Op::ArgMax: case Op::ArgMin: case Op::TopK: case Op::ArgSort: case Op::Rank: {
+  case Op::ArgMax:
+  case Op::ArgMin:
+  case Op::TopK:
+  case Op::ArgSort:
+  case Op::Rank: {
     a.lower = Poly{};
     // A position along a named composite stays below its length.
     Poly len = product(n->groups[0]);
@@ -145,19 +159,31 @@ void Prover::naturalBounds(const Node *n, Atom &a, int depth) {
       naturalBounds(b, a, depth + 1);
     return;
   }
-  case Op::Read: case Op::Where: case Op::Detach: naturalBounds(n->args[0], a, depth + 1); return;
+  case Op::Read:
+  case Op::Where:
+  case Op::Detach:
+    naturalBounds(n->args[0], a, depth + 1);
+    return;
   case Op::Fill: {
     Atom x = a, y = a;
     naturalBounds(n->args[0], x, depth + 1);
     naturalBounds(n->args[1], y, depth + 1);
     if (x.lower && y.lower && key(*x.lower) == key(*y.lower))
       a.lower = x.lower;
-    else if (x.lower && y.lower && x.lower->size() <= 1 && y.lower->size() <= 1 && (x.lower->empty() || x.lower->begin()->first.empty()) && (y.lower->empty() || y.lower->begin()->first.empty()))
-      a.lower = constant(std::min(x.lower->empty() ? 0 : x.lower->begin()->second, y.lower->empty() ? 0 : y.lower->begin()->second));
+    else if (x.lower && y.lower && x.lower->size() <= 1 && y.lower->size() <= 1 &&
+             (x.lower->empty() || x.lower->begin()->first.empty()) &&
+             (y.lower->empty() || y.lower->begin()->first.empty()))
+      a.lower = constant(
+          std::min(x.lower->empty() ? 0 : x.lower->begin()->second, y.lower->empty() ? 0 : y.lower->begin()->second));
     return;
   }
-  case Op::Const: a.lower = a.upper = constant(n->integer); return;
-  case Op::Index: a.lower = Poly{}; a.upper = add(poly(p_.axes[n->axis].extent), constant(1), -1); return;
+  case Op::Const:
+    a.lower = a.upper = constant(n->integer);
+    return;
+  case Op::Index:
+    a.lower = Poly{};
+    a.upper = add(poly(p_.axes[n->axis].extent), constant(1), -1);
+    return;
   case Op::Map:
     if (n->fn == Fn::ToInt && n->args[0]->kind == Kind::Bool) {
       a.lower = Poly{};
@@ -177,7 +203,8 @@ void Prover::naturalBounds(const Node *n, Atom &a, int depth) {
         a.upper = x.upper;
     }
     return;
-  default: return;
+  default:
+    return;
   }
 }
 
@@ -218,23 +245,42 @@ Poly Prover::poly(const Node *n) {
     opaque = true;
   else
     switch (n->op) {
-    case Op::Const: r = constant(n->integer); break;
-    case Op::Index: r = indexPoly(n->axis); break;
-    case Op::Extent: r = poly(n->extent); break;
+    case Op::Const:
+      r = constant(n->integer);
+      break;
+    case Op::Index:
+      r = indexPoly(n->axis);
+      break;
+    case Op::Extent:
+      r = poly(n->extent);
+      break;
     case Op::Tensor:
       if (const Node *b = n->kind == Kind::Int ? bodyOf(n) : nullptr; b && b->kind == Kind::Int)
         r = poly(b);
       else
         opaque = true;
       break;
-    case Op::Where: case Op::Detach: r = arg(0); break;
+    case Op::Where:
+    case Op::Detach:
+      r = arg(0);
+      break;
     case Op::Map:
       switch (n->fn) {
-      case Fn::Neg: r = add({}, arg(0), -1); break;
-      case Fn::Add: r = add(arg(0), arg(1)); break;
-      case Fn::Sub: r = add(arg(0), arg(1), -1); break;
-      case Fn::Mul: r = mul(arg(0), arg(1)); break;
-      case Fn::IDiv: r = make(AtomKind::Div, {arg(0), arg(1)}); break;
+      case Fn::Neg:
+        r = add({}, arg(0), -1);
+        break;
+      case Fn::Add:
+        r = add(arg(0), arg(1));
+        break;
+      case Fn::Sub:
+        r = add(arg(0), arg(1), -1);
+        break;
+      case Fn::Mul:
+        r = mul(arg(0), arg(1));
+        break;
+      case Fn::IDiv:
+        r = make(AtomKind::Div, {arg(0), arg(1)});
+        break;
       case Fn::Mod: {
         // x % c as x - c * (x div c), so that flat positions taken apart come together again.
         Poly c = arg(1);
@@ -252,8 +298,12 @@ Poly Prover::poly(const Node *n) {
         r = make(n->fn == Fn::Min ? AtomKind::Min : AtomKind::Max, args);
         break;
       }
-      case Fn::Clamp: r = make(AtomKind::Min, {make(AtomKind::Max, {arg(0), arg(1)}), arg(2)}); break;
-      case Fn::Select: r = make(AtomKind::Select, {arg(1), arg(2)}, n->args[0]); break;
+      case Fn::Clamp:
+        r = make(AtomKind::Min, {make(AtomKind::Max, {arg(0), arg(1)}), arg(2)});
+        break;
+      case Fn::Select:
+        r = make(AtomKind::Select, {arg(1), arg(2)}, n->args[0]);
+        break;
       case Fn::Shl:
         if (n->args[1]->op == Op::Const && n->args[1]->integer >= 0 && n->args[1]->integer < 62)
           r = mul(arg(0), constant(int64_t(1) << n->args[1]->integer));
@@ -266,10 +316,12 @@ Poly Prover::poly(const Node *n) {
         else
           opaque = true;
         break;
-      default: opaque = true;
+      default:
+        opaque = true;
       }
       break;
-    default: opaque = true;
+    default:
+      opaque = true;
     }
   if (opaque) {
     Atom a{AtomKind::Opaque, -1, {}, nullptr, {}, {}};
@@ -402,7 +454,8 @@ bool Prover::direct(Poly p) {
     int pick = -1;
     for (auto &[m, c] : p)
       for (int id : m)
-        if (atoms_[id].kind == AtomKind::Symbol && atoms_[id].id < static_cast<int>(positive_.size()) && positive_[atoms_[id].id])
+        if (atoms_[id].kind == AtomKind::Symbol && atoms_[id].id < static_cast<int>(positive_.size()) &&
+            positive_[atoms_[id].id])
           pick = std::max(pick, id);
     if (pick < 0)
       break;
@@ -495,7 +548,8 @@ std::vector<Prover::Facts> Prover::consequences(const Node *n, bool positive, in
   if (n->op != Op::Map)
     return {Facts{}};
   switch (n->fn) {
-  case Fn::Not: return consequences(n->args[0], !positive, depth + 1);
+  case Fn::Not:
+    return consequences(n->args[0], !positive, depth + 1);
   case Fn::And:
   case Fn::Or: {
     auto a = consequences(n->args[0], positive, depth + 1), b = consequences(n->args[1], positive, depth + 1);
@@ -513,23 +567,29 @@ std::vector<Prover::Facts> Prover::consequences(const Node *n, bool positive, in
       }
     return out.size() > 16 ? std::vector<Facts>{Facts{}} : out;
   }
-  default: break;
+  default:
+    break;
   }
   bool ints = n->args.size() == 2 && n->args[0]->kind != Kind::Real && n->args[1]->kind != Kind::Real;
   if (!ints)
     return {Facts{}};
   auto diff = [&](int i, int j, int64_t c) { return add(add(poly(n->args[i]), poly(n->args[j]), -1), constant(c)); };
   switch (n->fn) { // facts: polynomials >= 0
-  case Fn::Lt: return {{positive ? diff(1, 0, -1) : diff(0, 1, 0)}};
-  case Fn::Le: return {{positive ? diff(1, 0, 0) : diff(0, 1, -1)}};
-  case Fn::Gt: return {{positive ? diff(0, 1, -1) : diff(1, 0, 0)}};
-  case Fn::Ge: return {{positive ? diff(0, 1, 0) : diff(1, 0, -1)}};
+  case Fn::Lt:
+    return {{positive ? diff(1, 0, -1) : diff(0, 1, 0)}};
+  case Fn::Le:
+    return {{positive ? diff(1, 0, 0) : diff(0, 1, -1)}};
+  case Fn::Gt:
+    return {{positive ? diff(0, 1, -1) : diff(1, 0, 0)}};
+  case Fn::Ge:
+    return {{positive ? diff(0, 1, 0) : diff(1, 0, -1)}};
   case Fn::Eq:
   case Fn::Ne:
     if (positive == (n->fn == Fn::Eq))
       return {{diff(0, 1, 0), diff(1, 0, 0)}};
     return {{diff(0, 1, -1)}, {diff(1, 0, -1)}};
-  default: return {Facts{}};
+  default:
+    return {Facts{}};
   }
 }
 
@@ -558,7 +618,8 @@ bool Prover::prove(const Node *n, bool positive, const Facts &facts, int depth) 
     return true;
   };
   switch (n->fn) {
-  case Fn::Not: return prove(n->args[0], !positive, facts, depth + 1);
+  case Fn::Not:
+    return prove(n->args[0], !positive, facts, depth + 1);
   case Fn::And:
   case Fn::Or: {
     bool both = (n->fn == Fn::And) == positive;
@@ -569,22 +630,30 @@ bool Prover::prove(const Node *n, bool positive, const Facts &facts, int depth) 
   }
   case Fn::Select:
     return under(n->args[1], positive, n->args[0], true) && under(n->args[2], positive, n->args[0], false);
-  default: break;
+  default:
+    break;
   }
   if (n->args.size() != 2 || n->args[0]->kind == Kind::Real || n->args[1]->kind == Kind::Real)
     return false;
-  auto diff = [&](int i, int j, int64_t c) { return nonNegative(add(add(poly(n->args[i]), poly(n->args[j]), -1), constant(c)), facts, 0); };
+  auto diff = [&](int i, int j, int64_t c) {
+    return nonNegative(add(add(poly(n->args[i]), poly(n->args[j]), -1), constant(c)), facts, 0);
+  };
   switch (n->fn) {
-  case Fn::Lt: return positive ? diff(1, 0, -1) : diff(0, 1, 0);
-  case Fn::Le: return positive ? diff(1, 0, 0) : diff(0, 1, -1);
-  case Fn::Gt: return positive ? diff(0, 1, -1) : diff(1, 0, 0);
-  case Fn::Ge: return positive ? diff(0, 1, 0) : diff(1, 0, -1);
+  case Fn::Lt:
+    return positive ? diff(1, 0, -1) : diff(0, 1, 0);
+  case Fn::Le:
+    return positive ? diff(1, 0, 0) : diff(0, 1, -1);
+  case Fn::Gt:
+    return positive ? diff(0, 1, -1) : diff(1, 0, 0);
+  case Fn::Ge:
+    return positive ? diff(0, 1, 0) : diff(1, 0, -1);
   case Fn::Eq:
   case Fn::Ne:
     if (positive == (n->fn == Fn::Eq))
       return diff(0, 1, 0) && diff(1, 0, 0);
     return diff(0, 1, -1) || diff(1, 0, -1);
-  default: return false;
+  default:
+    return false;
   }
 }
 
@@ -598,15 +667,24 @@ void Prover::assume(const ExtentRef &e) {
     return;
   Poly a = poly(e->args[0]), b = poly(e->args[1]);
   switch (e->op) {
-  case ExtentOp::Lt: facts_.push_back(add(add(b, a, -1), constant(-1))); break;
-  case ExtentOp::Le: facts_.push_back(add(b, a, -1)); break;
-  case ExtentOp::Gt: facts_.push_back(add(add(a, b, -1), constant(-1))); break;
-  case ExtentOp::Ge: facts_.push_back(add(a, b, -1)); break;
+  case ExtentOp::Lt:
+    facts_.push_back(add(add(b, a, -1), constant(-1)));
+    break;
+  case ExtentOp::Le:
+    facts_.push_back(add(b, a, -1));
+    break;
+  case ExtentOp::Gt:
+    facts_.push_back(add(add(a, b, -1), constant(-1)));
+    break;
+  case ExtentOp::Ge:
+    facts_.push_back(add(a, b, -1));
+    break;
   case ExtentOp::Eq:
     facts_.push_back(add(a, b, -1));
     facts_.push_back(add(b, a, -1));
     break;
-  default: break;
+  default:
+    break;
   }
 }
 

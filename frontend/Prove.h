@@ -41,7 +41,7 @@ private:
   enum class AtomKind { Index, Symbol, Div, Mod, Min, Max, Select, Opaque };
   struct Atom {
     AtomKind kind;
-    int id = -1;              ///< axis or symbol
+    int id = -1; ///< axis or symbol
     std::vector<Poly> args;
     const Node *cond = nullptr;
     std::optional<Poly> lower, upper;

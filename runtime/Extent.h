@@ -14,7 +14,27 @@
 
 namespace attnc {
 
-enum class ExtentOp : uint8_t { Const, Symbol, Add, Sub, Mul, Div, Mod, Min, Max, Ilog2, Lt, Le, Gt, Ge, Eq, Ne, And, Or, Not };
+enum class ExtentOp : uint8_t {
+  Const,
+  Symbol,
+  Add,
+  Sub,
+  Mul,
+  Div,
+  Mod,
+  Min,
+  Max,
+  Ilog2,
+  Lt,
+  Le,
+  Gt,
+  Ge,
+  Eq,
+  Ne,
+  And,
+  Or,
+  Not
+};
 
 struct Extent;
 using ExtentRef = std::shared_ptr<const Extent>;

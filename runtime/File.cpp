@@ -12,7 +12,7 @@ namespace attnc {
 
 FileHandle openToRead(const std::string &path, int64_t &size, std::string &error) {
   FileHandle f(std::fopen(path.c_str(), "rb"));
-  struct stat st {};
+  struct stat st{};
   if (!f || fstat(fileno(f.get()), &st) != 0) {
     error = fmt::format("cannot read {}: {}", path, std::strerror(errno));
     return nullptr;
@@ -33,7 +33,7 @@ bool writeFileAtomically(const std::string &path, const std::function<bool(std::
     target = real;
     std::free(real);
   }
-  struct stat st {};
+  struct stat st{};
   bool exists = stat(target.c_str(), &st) == 0;
   if (exists && S_ISDIR(st.st_mode)) {
     error = fmt::format("cannot write {}: it is a directory", path);

@@ -1,7 +1,7 @@
 //===- What a caller has to know of a mixer -------------------------------===//
 //
-// Plain data, made by the frontend, kept in kernel cache entries, read by the runtime to bind arguments. A cached run has
-// only this and the kernel, so every message about arguments is made from it.
+// Plain data, made by the frontend, kept in kernel cache entries, read by the runtime to bind arguments. A cached run
+// has only this and the kernel, so every message about arguments is made from it.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "runtime/DType.h"
@@ -28,11 +28,12 @@ struct Dim {
 
 struct Argument {
   std::string name;
-  std::optional<DType> dtype; ///< absent: an input takes the caller's float dtype, an output that of the first such input
+  std::optional<DType>
+      dtype; ///< absent: an input takes the caller's float dtype, an output that of the first such input
   std::vector<Dim> dims;
-  bool hasDefault = false;       ///< inputs: may be left out
-  std::string indexOf;           ///< inputs: `in NAME`; empty when nothing is promised
-  ExtentRef indexBound;          ///< values must lie in -1 .. indexBound - 1
+  bool hasDefault = false; ///< inputs: may be left out
+  std::string indexOf;     ///< inputs: `in NAME`; empty when nothing is promised
+  ExtentRef indexBound;    ///< values must lie in -1 .. indexBound - 1
 };
 
 struct Requirement {

@@ -7,7 +7,7 @@ build=${1:-build}
 shift $(($# > 0 ? 1 : 0))
 
 packages=(llvm-19-dev libmlir-19-dev mlir-19-tools llvm-19-tools ninja-build ccache cmake g++ antlr4 libantlr4-runtime-dev
-  libfmt-dev libtbb-dev libgtest-dev clang-format-19 clang-tidy-19 python3 python3-numpy git)
+  libfmt-dev libtbb-dev libgtest-dev clang-format-19 clang-tidy-19 python3 python3-numpy python3-psutil git)
 missing=()
 for p in "${packages[@]}"; do
   # The state of a package is "install ok installed" when it is usable; anything else is asked for again.

@@ -1,0 +1,28 @@
+//===- What follows from the shapes of a call -----------------------------===//
+#pragma once
+#include "runtime/KernelMixer.h"
+
+namespace attnc {
+
+constexpr int kMaxArguments = 64;
+constexpr int kMaxRank = 32;
+
+struct Mixer::Binding {
+  struct Shape {
+    bool given = false;
+    DType dtype = DType::F32;
+    std::vector<int64_t> extents;
+    bool empty = false;
+  };
+  std::vector<Shape> inputs, outputs;
+  /// Inputs whose values are promised to be positions: argument number and the bound.
+  std::vector<std::pair<size_t, int64_t>> promises;
+  std::vector<int64_t> symbols; ///< those the kernel reads
+  std::shared_ptr<const KernelImage> image;
+  int64_t workspace = 0;
+  std::string tooLarge; ///< why a workspace above the limit is refused; made when it was bound
+};
+
+bool parseVariantKey(std::string_view bytes, VariantKey &key);
+
+} // namespace attnc
