@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
+#include "mlir/Transforms/Passes.h"
 #include "passes/Passes.h"
 
 int main(int argc, char **argv) {
@@ -16,5 +17,7 @@ int main(int argc, char **argv) {
   attnc::cpu::registerCpuDialects(registry);
   attnc::registerAttncPasses();
   attnc::cpu::registerCpuPasses();
+  mlir::registerCanonicalizerPass(); // tests of code generation read better without what folds away
+  mlir::registerCSEPass();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "attnc dialects and passes\n", registry));
 }
