@@ -20,7 +20,7 @@ struct Mixer::Binding {
   std::vector<int64_t> symbols; ///< those the kernel reads
   std::shared_ptr<const KernelImage> image;
   int64_t workspace = 0;
-  std::string tooLarge; ///< why a workspace above the limit is refused; made when it was bound
+  std::string memory; ///< what a refusal of memory says; made when it was bound
 };
 
 bool parseVariantKey(std::string_view bytes, VariantKey &key);

@@ -1,7 +1,6 @@
 //===- From a spec and inputs to a kernel that can run --------------------===//
 #include "tools/attnc/Session.h"
 #include "codegen/driver/Library.h"
-#include "runtime/Bind.h"
 #include "runtime/CacheBytes.h"
 #include "runtime/CacheSignature.h"
 #include <chrono>
@@ -47,6 +46,15 @@ std::string folderOf(const std::string &path) {
     std::free(real);
   }
   return folder;
+}
+
+std::vector<TensorView> viewsOf(const std::vector<Argument> &arguments, const Tensors &tensors) {
+  std::vector<TensorView> views;
+  for (const Argument &a : arguments) {
+    auto it = tensors.find(a.name);
+    views.push_back(it == tensors.end() ? TensorView{} : viewOf(it->second));
+  }
+  return views;
 }
 
 } // namespace
@@ -169,18 +177,15 @@ int Session::openSignature(const std::set<std::string> &given) {
   return kDone;
 }
 
-CompileRequest Session::request(const Tensors &inputs) const {
+CompileRequest Session::request(const VariantKey &key) const {
   CompileRequest q;
   q.path = options_.specs[0];
   q.text = text_;
   q.mixer = signature_.mixer;
   q.params = options_.params;
   q.leftOut = leftOut_;
-  for (auto &[name, tensor] : inputs)
-    q.dtypes[name] = tensor.dtype;
-  for (size_t i = 0; i < signature_.symbols.size() && i < symbols_.size(); ++i)
-    if (signature_.symbols[i].feature)
-      q.extents[signature_.symbols[i].name] = symbols_[i];
+  q.dtypes = key.dtypes;
+  q.extents = key.extents;
   q.target = options_.target;
   q.arch = options_.arch.empty() ? "native" : options_.arch;
   q.cacheDirectory = cache_.directory();
@@ -188,63 +193,104 @@ CompileRequest Session::request(const Tensors &inputs) const {
   return q;
 }
 
-int Session::openKernel(const Tensors &inputs) {
-  auto start = std::chrono::steady_clock::now();
-  std::string error;
-  if (!bindArguments(signature_, inputs, symbols_, error))
-    return fail(options_, error);
-  CompileRequest q = request(inputs);
+MixerStatus Session::compile(const VariantKey &variant, KernelBlob &blob, bool &generated, std::string &error) {
+  CompileRequest q = request(variant);
   CacheKey key;
-  key.add("kernel").add(signatureKey_).add(q.path).add(q.target).add(q.arch).add(hostCpuStamp());
+  key.add("kernel")
+      .add(signatureKey_)
+      .add(q.path)
+      .add(q.target)
+      .add(q.arch)
+      .add(hostCpuStamp())
+      .add(variant.serialize());
   for (auto &[path, hash] : entry_.imports)
     key.add(hash);
-  key.add("dtypes");
-  for (auto &[name, dtype] : q.dtypes)
-    key.add(name).add(int64_t(dtype));
-  key.add("extents");
-  for (auto &[name, extent] : q.extents)
-    key.add(name).add(extent);
   std::string mapKey = key.finish(), payload, bytes;
-  KernelBlob blob;
   if (!signatureKey_.empty() && cache_.read('M', mapKey, payload)) {
     ByteReader r(payload);
-    std::string irHash = r.text(), messages = r.text();
-    if (r.atEnd() && cache_.read('K', blobKey(irHash, q), bytes) && parseBlob(bytes, blob, error)) {
+    std::string irHash = r.text(), messages = r.text(), damage;
+    if (r.atEnd() && cache_.read('K', blobKey(irHash, q), bytes) && parseBlob(bytes, blob, damage)) {
       std::fwrite(messages.data(), 1, messages.size(), stderr);
       kernelCached_ = true;
+      return MixerStatus::Done;
     }
   }
-  if (!kernelCached_) {
-    CompileAnswer answer;
-    if (!askCompiler(options_, q, answer))
-      return kUnavailable;
-    if (int status = statusOf(options_, answer))
-      return status;
-    blob = std::move(answer.blob);
-    kernelCached_ = answer.blobCached;
-    ByteWriter w;
-    w.text(answer.irHash);
-    w.text(answer.messages);
-    if (!signatureKey_.empty())
-      cache_.write('M', mapKey, w.bytes());
+  CompileAnswer answer;
+  compilerStatus_ = askCompiler(options_, q, answer) ? statusOf(options_, answer) : kUnavailable;
+  if (compilerStatus_ != kDone)
+    return MixerStatus::Unavailable;
+  blob = std::move(answer.blob);
+  kernelCached_ = answer.blobCached;
+  generated = !answer.blobCached;
+  ByteWriter w;
+  w.text(answer.irHash);
+  w.text(answer.messages);
+  if (!signatureKey_.empty())
+    cache_.write('M', mapKey, w.bytes());
+  return MixerStatus::Done;
+}
+
+int Session::openKernel(const Tensors &inputs) {
+  auto start = std::chrono::steady_clock::now();
+  if (!mixer_) {
+    MixerCompiler compiler;
+    compiler.signature = [this](const std::set<std::string> &, Signature &signature, std::string &) {
+      signature = signature_;
+      return MixerStatus::Done;
+    };
+    compiler.compile = [this](const VariantKey &key, KernelBlob &blob, bool &generated, std::string &error) {
+      return compile(key, blob, generated, error);
+    };
+    mixer_ = std::make_shared<Mixer>(signature_, std::move(compiler));
   }
-  image_ = KernelImage::load(blob, error);
-  if (!image_)
-    return fail(options_, error, kUnavailable);
+  std::vector<TensorView> views = viewsOf(signature_.inputs, inputs);
+  std::string error;
+  MixerStatus status = mixer_->bind(views, binding_, error);
+  if (status != MixerStatus::Done)
+    return compilerStatus_ != kDone ? compilerStatus_
+                                    : fail(options_, error, status == MixerStatus::Unavailable ? kUnavailable : kWrong);
   compileSeconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return kDone;
 }
 
 int Session::run(const Tensors &inputs, Tensors &outputs, ThreadPool &pool) {
-  std::string error;
-  if (outputs.empty() && !allocateOutputs(signature_, symbols_, inputs, outputs, error))
-    return fail(options_, error);
-  CallOptions call;
+  int64_t limit = options_.workspaceLimit > 0 ? options_.workspaceLimit : defaultWorkspaceLimit();
+  size_t bytes = Mixer::workspaceBytes(*binding_);
+  if (bytes > workspace_.size && int64_t(bytes) <= limit && !workspace_.resize(bytes))
+    return fail(options_,
+                fmt::format("not enough memory: this call needs {} for intermediates", bytesText(int64_t(bytes))));
+  if (outputs.empty() && int64_t(bytes) <= limit)
+    for (size_t i = 0; i < signature_.outputs.size(); ++i) {
+      HostTensor tensor;
+      const std::string &name = signature_.outputs[i].name;
+      if (!HostTensor::allocate(Mixer::outputDType(*binding_, i), Mixer::outputShape(*binding_, i), tensor))
+        return fail(options_, fmt::format("not enough memory for output '{}'", name));
+      outputs[name] = tensor;
+    }
+  Mixer::Call call;
   call.pool = &pool;
-  call.workspaceLimit = options_.workspaceLimit;
-  if (!runKernel(*image_, signature_, symbols_, inputs, outputs, call, error))
-    return fail(options_, error);
-  return kDone;
+  call.workspace = workspace_.data;
+  call.workspaceSize = workspace_.size;
+  call.workspaceLimit = limit;
+  std::vector<TensorView> in = viewsOf(signature_.inputs, inputs), out = viewsOf(signature_.outputs, outputs);
+  std::string error;
+  MixerStatus status = mixer_->run(*binding_, in.data(), out.data(), call, error);
+  if (status == MixerStatus::Done)
+    return kDone;
+  if (status == MixerStatus::OutOfMemory)
+    error += "; --workspace-limit raises it";
+  return fail(options_, error);
+}
+
+Session::Workspace::~Workspace() { std::free(data); }
+
+bool Session::Workspace::resize(size_t bytes) {
+  std::free(data);
+  size = (bytes + 63) & ~size_t(63);
+  data = std::aligned_alloc(64, size);
+  if (!data)
+    size = 0;
+  return data != nullptr;
 }
 
 struct Progress::State {

@@ -6,7 +6,7 @@
 #pragma once
 #include "codegen/driver/Request.h"
 #include "runtime/Cache.h"
-#include "runtime/KernelRun.h"
+#include "runtime/KernelMixer.h"
 #include "tools/attnc/Files.h"
 
 namespace attnc::cli {
@@ -35,13 +35,12 @@ public:
   int run(const Tensors &inputs, Tensors &outputs, ThreadPool &pool);
 
   const Signature &signature() const { return signature_; }
-  const std::vector<int64_t> &symbols() const { return symbols_; }
-  const KernelImage &image() const { return *image_; }
   bool kernelCached() const { return kernelCached_; }
   double compileSeconds() const { return compileSeconds_; }
-  CompileRequest request(const Tensors &inputs) const;
+  CompileRequest request(const VariantKey &key) const;
 
 private:
+  MixerStatus compile(const VariantKey &key, KernelBlob &blob, bool &generated, std::string &error);
   const Options &options_;
   KernelCache cache_;
   std::string text_;
@@ -49,8 +48,15 @@ private:
   CachedSignature entry_;
   Signature signature_;
   std::set<std::string> leftOut_;
-  std::vector<int64_t> symbols_;
-  std::shared_ptr<const KernelImage> image_;
+  std::shared_ptr<Mixer> mixer_;
+  std::shared_ptr<const Mixer::Binding> binding_;
+  int compilerStatus_ = kDone; ///< of a compilation whose messages were shown already
+  struct Workspace {
+    void *data = nullptr;
+    size_t size = 0;
+    ~Workspace();
+    bool resize(size_t bytes);
+  } workspace_;
   bool kernelCached_ = false;
   double compileSeconds_ = 0;
 };

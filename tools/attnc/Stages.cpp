@@ -31,12 +31,11 @@ int emitStage(const Options &options) {
     given.insert(name);
   if (int status = session.openSignature(given))
     return status;
-  Tensors inputs;
   std::string error;
   std::vector<int64_t> symbols(session.signature().symbols.size(), -1);
   if (!options.sizes.empty() && !sampleSizes(session.signature(), options.sizes, 0, symbols, error))
     return fail(options, error);
-  CompileRequest q = session.request(inputs);
+  CompileRequest q = session.request({});
   for (const Argument &a : session.signature().inputs)
     q.dtypes[a.name] = a.dtype ? *a.dtype : options.dtype.value_or(DType::F32);
   for (size_t i = 0; i < symbols.size(); ++i)
@@ -48,7 +47,10 @@ int emitStage(const Options &options) {
     return kUnavailable;
   if (int status = statusOf(options, answer))
     return status;
-  if (!writeBytes(options.output, stage == "kernel" ? serializeBlob(answer.blob) : answer.stage, error))
+  if (!writeBytes(options.output,
+                  stage == "kernel" ? Mixer::package(session.signature(), {{}, q.dtypes, q.extents}, answer.blob)
+                                    : answer.stage,
+                  error))
     return fail(options, error);
   return kDone;
 }

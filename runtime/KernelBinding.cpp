@@ -1,0 +1,292 @@
+//===- A mixer that can be called: binding and running --------------------===//
+#include "runtime/KernelBinding.h"
+#include "runtime/Bind.h"
+#include "runtime/Helpers.h"
+#include <algorithm>
+#include <cstdlib>
+#include <fmt/format.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace attnc {
+
+namespace {
+
+alignas(64) const char kZeros[4096] = {};
+alignas(64) thread_local char sink[4096];
+const int64_t kNoStrides[kMaxRank] = {};
+
+bool sameShape(const Mixer::Binding::Shape &shape, const TensorView &view) {
+  if (shape.given != view.given)
+    return false;
+  if (!view.given)
+    return true;
+  return shape.dtype == view.dtype && shape.extents.size() == size_t(view.rank) &&
+         std::equal(shape.extents.begin(), shape.extents.end(), view.shape);
+}
+
+/// Strides of a view, computed into `compact` when it has none.
+const int64_t *stridesOf(const TensorView &view, int64_t *compact) {
+  if (view.strides)
+    return view.strides;
+  int64_t step = 1;
+  for (int32_t i = view.rank; i-- > 0;) {
+    compact[i] = step;
+    step *= view.shape[i];
+  }
+  return compact;
+}
+
+struct Reach {
+  const char *begin, *end;
+  Reach(const TensorView &view, const int64_t *strides) {
+    int64_t low = 0, high = 0;
+    for (int32_t i = 0; i < view.rank; ++i) {
+      int64_t reach = (view.shape[i] - 1) * strides[i];
+      (reach < 0 ? low : high) += reach;
+    }
+    int64_t size = int64_t(dtypeSize(view.dtype));
+    begin = view.data + low * size;
+    end = view.data + (high + 1) * size;
+  }
+  bool overlaps(const Reach &o) const { return begin < o.end && o.begin < end; }
+};
+
+bool overlapsItself(const TensorView &view, const int64_t *strides) {
+  std::pair<int64_t, int64_t> dims[kMaxRank];
+  int n = 0;
+  for (int32_t i = 0; i < view.rank; ++i)
+    if (view.shape[i] > 1)
+      dims[n++] = {std::abs(strides[i]), view.shape[i]};
+  std::sort(dims, dims + n);
+  int64_t reach = 0;
+  for (int i = 0; i < n; ++i) {
+    if (dims[i].first <= reach)
+      return true;
+    reach += dims[i].first * (dims[i].second - 1);
+  }
+  return false;
+}
+
+/// The first value outside -1 .. bound-1; false if there is none.
+bool brokenPromise(const TensorView &view, const int64_t *strides, int64_t bound, int64_t &value) {
+  int64_t at[kMaxRank] = {};
+  for (int64_t left = view.count(); left > 0; --left) {
+    int64_t offset = 0;
+    for (int32_t i = 0; i < view.rank; ++i)
+      offset += at[i] * strides[i];
+    value = view.dtype == DType::I32 ? reinterpret_cast<const int32_t *>(view.data)[offset]
+                                     : reinterpret_cast<const int64_t *>(view.data)[offset];
+    if (value < -1 || value >= bound)
+      return true;
+    for (int32_t i = view.rank; i-- > 0 && ++at[i] == view.shape[i];)
+      at[i] = 0;
+  }
+  return false;
+}
+
+HostTensor hostOf(const TensorView &view) {
+  HostTensor t;
+  t.dtype = view.dtype;
+  t.shape.assign(view.shape, view.shape + view.rank);
+  int64_t compact[kMaxRank];
+  const int64_t *strides = stridesOf(view, compact);
+  t.strides.assign(strides, strides + view.rank);
+  t.data = view.data;
+  return t;
+}
+
+std::string shapeText(const int64_t *shape, size_t rank) {
+  std::string text = "[";
+  for (size_t i = 0; i < rank; ++i)
+    text += fmt::format("{}{}", i ? ", " : "", shape[i]);
+  return text + "]";
+}
+
+} // namespace
+
+std::shared_ptr<const Mixer::Binding> Mixer::find(const TensorView *inputs) const {
+  std::shared_lock<std::shared_mutex> lock(bindingsMutex_);
+  for (auto it = bindings_.rbegin(); it != bindings_.rend(); ++it) {
+    const Binding &b = **it;
+    bool same = true;
+    for (size_t i = 0; i < b.inputs.size() && same; ++i)
+      same = sameShape(b.inputs[i], inputs[i]);
+    if (same)
+      return *it;
+  }
+  return nullptr;
+}
+
+MixerStatus Mixer::bind(const std::vector<TensorView> &inputs, std::shared_ptr<const Binding> &binding,
+                        std::string &error) {
+  if (inputs.size() + signature_.outputs.size() > size_t(kMaxArguments)) {
+    error = fmt::format("a kernel has at most {} arguments", kMaxArguments);
+    return MixerStatus::InvalidArgument;
+  }
+  std::map<std::string, HostTensor> tensors;
+  VariantKey key;
+  auto made = std::make_shared<Binding>();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Argument &a = signature_.inputs[i];
+    const TensorView &view = inputs[i];
+    if (!view.given) {
+      if (!a.hasDefault) {
+        error = fmt::format("input '{}' is missing and has no default", a.name);
+        return MixerStatus::InvalidArgument;
+      }
+      key.leftOut.insert(a.name);
+      made->inputs.emplace_back();
+      continue;
+    }
+    tensors[a.name] = hostOf(view);
+    key.dtypes[a.name] = view.dtype;
+    made->inputs.push_back({true, view.dtype, {view.shape, view.shape + view.rank}, view.count() == 0});
+  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  const Signature *signature = nullptr;
+  MixerStatus status = signatureFor(key.leftOut, signature, error);
+  if (status != MixerStatus::Done)
+    return status;
+  std::vector<int64_t> symbols;
+  if (!bindArguments(*signature, tensors, symbols, error))
+    return MixerStatus::InvalidArgument;
+  for (size_t i = 0; i < signature->symbols.size(); ++i)
+    if (signature->symbols[i].feature)
+      key.extents[signature->symbols[i].name] = symbols[i];
+  VariantKey found;
+  status = variantFor(key, found, made->image, error);
+  if (status != MixerStatus::Done)
+    return status;
+  for (size_t i = 0; i < signature->symbols.size(); ++i)
+    if (!found.extents.count(signature->symbols[i].name))
+      made->symbols.push_back(symbols[i]);
+  for (size_t i = 0; i < signature->inputs.size(); ++i) {
+    const Argument &a = signature->inputs[i];
+    if (!a.indexOf.empty() && inputs[i].given && a.indexBound)
+      made->promises.emplace_back(i, extentEval(a.indexBound, symbols).value_or(0));
+  }
+  for (const Argument &a : signature->outputs) {
+    Binding::Shape shape;
+    shape.given = true;
+    shape.dtype = attnc::outputDType(*signature, a, tensors);
+    shape.extents = argumentShape(a, symbols);
+    for (int64_t n : shape.extents)
+      shape.empty |= n == 0;
+    made->outputs.push_back(std::move(shape));
+  }
+  made->workspace = made->image->workspaceBytes(made->symbols.data());
+  made->memory = memoryDetails(*made->image, *signature, symbols);
+  binding = made;
+  constexpr size_t kKept = 32;
+  std::unique_lock<std::shared_mutex> write(bindingsMutex_);
+  if (bindings_.size() >= kKept)
+    bindings_.erase(bindings_.begin());
+  bindings_.push_back(made);
+  return MixerStatus::Done;
+}
+
+MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const TensorView *outputs, const Call &call,
+                       std::string &error) {
+  int64_t limit = call.workspaceLimit > 0 ? call.workspaceLimit : defaultWorkspaceLimit();
+  if (binding.workspace < 0 || binding.workspace > limit) {
+    error = fmt::format("this call needs {} for intermediates, above the limit of {} ({})",
+                        binding.workspace < 0 ? "more memory than there are addresses" : bytesText(binding.workspace),
+                        bytesText(limit), binding.memory);
+    return MixerStatus::OutOfMemory;
+  }
+  size_t inputCount = binding.inputs.size(), outputCount = binding.outputs.size();
+  int64_t compact[kMaxArguments][kMaxRank];
+  const int64_t *strides[kMaxArguments];
+  for (size_t i = 0; i < inputCount; ++i)
+    strides[i] = inputs[i].given ? stridesOf(inputs[i], compact[i]) : kNoStrides;
+  for (size_t i = 0; i < outputCount; ++i) {
+    const TensorView &view = outputs[i];
+    const Binding::Shape &shape = binding.outputs[i];
+    const std::string &name = signature_.outputs[i].name;
+    if (!sameShape(shape, view)) {
+      error = !view.given ? fmt::format("output '{}' is missing", name)
+                          : fmt::format("output '{}' is {}{}, expected {}{}", name, dtypeName(view.dtype),
+                                        shapeText(view.shape, size_t(view.rank)), dtypeName(shape.dtype),
+                                        shapeText(shape.extents.data(), shape.extents.size()));
+      return MixerStatus::InvalidArgument;
+    }
+    strides[inputCount + i] = stridesOf(view, compact[inputCount + i]);
+  }
+  for (auto &[index, bound] : binding.promises) {
+    int64_t value = 0;
+    if (brokenPromise(inputs[index], strides[index], bound, value)) {
+      const Argument &a = signature_.inputs[index];
+      error = fmt::format("input '{}' has the value {}, but its values are promised to be positions of '{}', -1 .. {}",
+                          a.name, value, a.indexOf, bound - 1);
+      return MixerStatus::InvalidArgument;
+    }
+  }
+  for (size_t i = 0; i < outputCount; ++i) {
+    if (binding.outputs[i].empty)
+      continue;
+    if (overlapsItself(outputs[i], strides[inputCount + i])) {
+      error = fmt::format("output '{}' has strides with which two of its elements share memory",
+                          signature_.outputs[i].name);
+      return MixerStatus::InvalidArgument;
+    }
+    Reach reach(outputs[i], strides[inputCount + i]);
+    for (size_t k = 0; k < inputCount; ++k)
+      if (binding.inputs[k].given && !binding.inputs[k].empty && reach.overlaps(Reach(inputs[k], strides[k]))) {
+        error = fmt::format("output '{}' shares memory with input '{}'", signature_.outputs[i].name,
+                            signature_.inputs[k].name);
+        return MixerStatus::InvalidArgument;
+      }
+    for (size_t k = 0; k < i; ++k)
+      if (!binding.outputs[k].empty && reach.overlaps(Reach(outputs[k], strides[inputCount + k]))) {
+        error =
+            fmt::format("outputs '{}' and '{}' share memory", signature_.outputs[k].name, signature_.outputs[i].name);
+        return MixerStatus::InvalidArgument;
+      }
+  }
+  if (int64_t(call.workspaceSize) < binding.workspace || (binding.workspace > 0 && !call.workspace) ||
+      reinterpret_cast<uintptr_t>(call.workspace) % 64 != 0) {
+    error = fmt::format("the workspace must have {} bytes and be aligned to 64", binding.workspace);
+    return MixerStatus::InvalidArgument;
+  }
+
+  KernelArg args[kMaxArguments];
+  size_t count = 0;
+  for (size_t i = 0; i < inputCount; ++i)
+    if (binding.inputs[i].given)
+      args[count++] = binding.inputs[i].empty ? KernelArg{const_cast<char *>(kZeros), kNoStrides}
+                                              : KernelArg{inputs[i].data, strides[i]};
+  for (size_t i = 0; i < outputCount; ++i)
+    args[count++] =
+        binding.outputs[i].empty ? KernelArg{sink, kNoStrides} : KernelArg{outputs[i].data, strides[inputCount + i]};
+
+  RunState state;
+  state.pool = call.pool;
+  state.scratchLimit = limit;
+  KernelContext ctx = {binding.symbols.data(), args, static_cast<char *>(call.workspace), &kernelHelpers(), &state};
+#if defined(__x86_64__)
+  unsigned saved = _mm_getcsr();
+  _mm_setcsr(0x1f80);
+#endif
+  binding.image->run(&ctx);
+#if defined(__x86_64__)
+  _mm_setcsr(saved);
+#endif
+  if (int64_t refused = state.scratchRefused.load()) {
+    error =
+        fmt::format("each thread of this call needs {} for intermediates; the limit is {}, or memory was refused ({})",
+                    bytesText(refused), bytesText(limit), binding.memory);
+    return MixerStatus::OutOfMemory;
+  }
+  ++calls;
+  return MixerStatus::Done;
+}
+
+size_t Mixer::workspaceBytes(const Binding &binding) { return size_t(std::max<int64_t>(binding.workspace, 0)); }
+const std::vector<int64_t> &Mixer::outputShape(const Binding &binding, size_t index) {
+  return binding.outputs[index].extents;
+}
+DType Mixer::outputDType(const Binding &binding, size_t index) { return binding.outputs[index].dtype; }
+
+} // namespace attnc

@@ -1,0 +1,223 @@
+//===- A mixer that can be called: signatures, variants, packages ---------===//
+#include "runtime/KernelMixer.h"
+#include "runtime/CacheBytes.h"
+#include "runtime/CacheSignature.h"
+#include "runtime/KernelBinding.h"
+#include <fmt/format.h>
+#include <tuple>
+
+namespace attnc {
+
+int64_t TensorView::count() const {
+  int64_t n = 1;
+  for (int32_t i = 0; i < rank; ++i)
+    n *= shape[i];
+  return n;
+}
+
+TensorView viewOf(const HostTensor &t) {
+  return {true, t.dtype, int32_t(t.shape.size()), t.shape.data(), t.strides.data(), static_cast<char *>(t.data)};
+}
+
+bool VariantKey::operator<(const VariantKey &o) const {
+  return std::tie(leftOut, dtypes, extents) < std::tie(o.leftOut, o.dtypes, o.extents);
+}
+
+std::string VariantKey::serialize() const {
+  ByteWriter w;
+  w.u64(leftOut.size());
+  for (const std::string &name : leftOut)
+    w.text(name);
+  w.u64(dtypes.size());
+  for (auto &[name, dtype] : dtypes) {
+    w.text(name);
+    w.u8(uint8_t(dtype));
+  }
+  w.u64(extents.size());
+  for (auto &[name, value] : extents) {
+    w.text(name);
+    w.i64(value);
+  }
+  return w.take();
+}
+
+bool parseVariantKey(std::string_view bytes, VariantKey &key) {
+  ByteReader r(bytes);
+  key = {};
+  for (uint64_t n = r.count(); n > 0; --n)
+    key.leftOut.insert(r.text());
+  for (uint64_t n = r.count(); n > 0; --n) {
+    std::string name = r.text();
+    uint8_t dtype = r.u8();
+    if (dtype > uint8_t(DType::Bool))
+      r.setBad();
+    else
+      key.dtypes[name] = DType(dtype);
+  }
+  for (uint64_t n = r.count(); n > 0; --n) {
+    std::string name = r.text();
+    key.extents[name] = r.i64();
+  }
+  return r.atEnd();
+}
+
+Mixer::Mixer(Signature signature, MixerCompiler compiler)
+    : signature_(std::move(signature)), compiler_(std::move(compiler)) {
+  signatures_[{}] = signature_;
+}
+
+MixerStatus Mixer::signatureFor(const std::set<std::string> &leftOut, const Signature *&signature, std::string &error) {
+  auto it = signatures_.find(leftOut);
+  if (it == signatures_.end()) {
+    if (!compiler_.signature) {
+      error = fmt::format("kernel {} was saved without code for calls that leave out these inputs", signature_.mixer);
+      return MixerStatus::Unavailable;
+    }
+    Signature made;
+    MixerStatus status = compiler_.signature(leftOut, made, error);
+    if (status != MixerStatus::Done)
+      return status;
+    it = signatures_.emplace(leftOut, std::move(made)).first;
+  }
+  signature = &it->second;
+  return MixerStatus::Done;
+}
+
+MixerStatus Mixer::addVariant(const VariantKey &key, KernelBlob blob, std::string &error) {
+  Variant variant;
+  variant.image = KernelImage::load(blob, error);
+  if (!variant.image)
+    return MixerStatus::Unavailable;
+  variant.blob = std::move(blob);
+  variants_[key] = std::move(variant);
+  return MixerStatus::Done;
+}
+
+MixerStatus Mixer::variantFor(const VariantKey &key, VariantKey &found, std::shared_ptr<const KernelImage> &image,
+                              std::string &error) {
+  auto it = variants_.find(key);
+  if (it == variants_.end() && compiler_.compile) {
+    KernelBlob blob;
+    bool fresh = false;
+    MixerStatus status = compiler_.compile(key, blob, fresh, error);
+    if (status == MixerStatus::Done)
+      status = addVariant(key, std::move(blob), error);
+    if (status != MixerStatus::Done)
+      return status;
+    ++compilations;
+    generated += fresh;
+    it = variants_.find(key);
+  }
+  // Saved code may be specialised on fewer extents than the compiler would choose.
+  if (it == variants_.end())
+    for (auto v = variants_.begin(); v != variants_.end() && it == variants_.end(); ++v) {
+      bool fits = v->first.leftOut == key.leftOut && v->first.dtypes == key.dtypes;
+      for (auto &[name, value] : v->first.extents)
+        fits = fits && key.extents.count(name) && key.extents.at(name) == value;
+      if (fits)
+        it = v;
+    }
+  if (it == variants_.end()) {
+    std::string wanted, has;
+    for (auto &[name, dtype] : key.dtypes)
+      wanted += fmt::format("{}{}: {}", wanted.empty() ? "" : ", ", name, dtypeName(dtype));
+    for (auto &[name, value] : key.extents)
+      wanted += fmt::format(", {}={}", name, value);
+    for (auto &v : variants_) {
+      has += has.empty() ? "" : "; or ";
+      std::string one;
+      for (auto &[name, dtype] : v.first.dtypes)
+        one += fmt::format("{}{}: {}", one.empty() ? "" : ", ", name, dtypeName(dtype));
+      for (auto &[name, value] : v.first.extents)
+        one += fmt::format(", {}={}", name, value);
+      has += one;
+    }
+    error = fmt::format("kernel {} was saved without code for {}; it has code for {}", signature_.mixer, wanted, has);
+    return MixerStatus::Unavailable;
+  }
+  found = it->first;
+  image = it->second.image;
+  return MixerStatus::Done;
+}
+
+bool Mixer::specialises(size_t symbol) const {
+  if (compiler_.compile)
+    return signature_.symbols[symbol].feature;
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (auto &v : variants_)
+    if (v.first.extents.count(signature_.symbols[symbol].name))
+      return true;
+  return false;
+}
+
+static std::string serializePackage(const std::map<std::set<std::string>, Signature> &signatures,
+                                    const std::vector<std::pair<VariantKey, const KernelBlob *>> &variants) {
+  ByteWriter w;
+  w.u64(signatures.size());
+  for (auto &[leftOut, signature] : signatures) {
+    VariantKey key;
+    key.leftOut = leftOut;
+    w.text(key.serialize());
+    w.text(serializeSignature(signature));
+  }
+  w.u64(variants.size());
+  for (auto &[key, blob] : variants) {
+    w.text(key.serialize());
+    w.text(serializeBlob(*blob));
+  }
+  return sealBytes('P', w.bytes());
+}
+
+std::string Mixer::package(const Signature &signature, const VariantKey &key, const KernelBlob &blob) {
+  std::map<std::set<std::string>, Signature> signatures;
+  signatures[{}] = signature;
+  signatures[key.leftOut] = signature;
+  return serializePackage(signatures, {{key, &blob}});
+}
+
+std::string Mixer::save() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<std::pair<VariantKey, const KernelBlob *>> variants;
+  for (auto &[key, variant] : variants_)
+    variants.emplace_back(key, &variant.blob);
+  return serializePackage(signatures_, variants);
+}
+
+std::shared_ptr<Mixer> Mixer::load(std::string_view bytes, std::string &error) {
+  std::string_view payload;
+  if (!unsealBytes('P', bytes, payload, error))
+    return nullptr;
+  ByteReader r(payload);
+  std::map<std::set<std::string>, Signature> signatures;
+  for (uint64_t n = r.count(); n > 0 && r.good(); --n) {
+    VariantKey key;
+    Signature signature;
+    if (!parseVariantKey(r.view(), key) || !parseSignature(r.view(), signature))
+      r.setBad();
+    signatures[key.leftOut] = std::move(signature);
+  }
+  if (!r.good() || !signatures.count({})) {
+    error = "cut or damaged";
+    return nullptr;
+  }
+  auto mixer = std::make_shared<Mixer>(signatures[{}], MixerCompiler{});
+  mixer->signatures_ = std::move(signatures);
+  for (uint64_t n = r.count(); n > 0 && r.good(); --n) {
+    VariantKey key;
+    KernelBlob blob;
+    bool good = parseVariantKey(r.view(), key) && parseBlob(r.view(), blob, error);
+    if (!good) {
+      r.setBad();
+      break;
+    }
+    if (mixer->addVariant(key, std::move(blob), error) != MixerStatus::Done)
+      return nullptr;
+  }
+  if (!r.atEnd() || mixer->variants_.empty()) {
+    error = error.empty() ? "cut or damaged" : error;
+    return nullptr;
+  }
+  return mixer;
+}
+
+} // namespace attnc
