@@ -136,11 +136,12 @@ bool Plan::worthMerging(const Stage &from, const Stage &to, const Kernel &produc
     double lost = graph.volume(consumer.parallel - merged.parallel);
     return steps && a == a2 && inside >= 16 && lost <= 256 && from.readers.size() == 1;
   }
-  // Larger than either side by a sequence.
+  // Larger than either side by a sequence; what runs in parallel anyway is not given up for it.
   int sequences = 0;
   for (int x : from.axes)
     sequences += graph.axes[x].sequence;
-  if (sequences >= 2 && !a.empty())
+  bool keeps = llvm::all_of(a1 | a2, [&](int x) { return graph.axes[x].sequence || a.contains(x); });
+  if (sequences >= 2 && keeps && !a.empty())
     return true;
   return !a.empty() && a == a1 && a == a2;
 }
@@ -278,12 +279,28 @@ void Plan::chooseGrid(Kernel &kernel) {
   for (int a : axes)
     if (graph.axes[a].dynamic() && !graph.axes[a].sequence)
       batch = a;
-  if (batch >= 0)
+  if (batch >= 0 && !loops.empty())
+    for (int s : kernel.stages) {
+      if (stages[s].kind != StageKind::Reduce)
+        continue;
+      for (InputAccess &in : stages[s].inputs) {
+        AxisSet own = graph.axesOf(in.input.getResult());
+        bool contracted = llvm::any_of(in.at, [&](auto &p) { return llvm::is_contained(stages[s].inner, p.second); });
+        shares |= contracted && !own.contains(batch) && graph.volume(own) >= 1024;
+      }
+    }
+  // A recurrence runs along one axis in lanes: where its inputs have unit stride, else the longest.
+  int lanes = -1;
+  double best = 0;
+  for (int a : axes) {
+    double score = graph.axes[a].size >= 8 ? std::log2(graph.axes[a].size) : 0;
     for (int s : kernel.stages)
-      if (stages[s].kind == StageKind::Reduce && !loops.empty())
-        for (InputAccess &in : stages[s].inputs)
-          shares |= !graph.axesOf(in.input.getResult()).contains(batch) &&
-                    graph.volume(graph.axesOf(in.input.getResult())) >= 1024;
+      score += 8 * unitStride(stages[s], a);
+    if (!loops.empty() && (graph.axes[a].sequence || graph.axes[a].constant) && score > best) {
+      lanes = a;
+      best = score;
+    }
+  }
 
   SmallVector<GridDim> first, last;
   for (int a : axes) {
@@ -293,7 +310,7 @@ void Plan::chooseGrid(Kernel &kernel) {
     } else if (info.dynamic()) {
       bool column = loops.empty() && info.sequence;
       bool samples = loops.empty() ? row < 0 && a == batch && inside < 16 : shares && a == batch;
-      first.push_back({a, column ? kColumns : samples ? (loops.empty() ? kRows : 16) : 1});
+      first.push_back({a, column ? kColumns : a == lanes ? kRows : samples ? (loops.empty() ? kRows : 16) : 1});
     } else if (loops.empty() ? info.size > 2 * kColumns : inside > kState && info.size > kRows) {
       last.push_back({a, loops.empty() ? kColumns : kRows});
       inside = inside / info.size * kRows;

@@ -174,16 +174,21 @@ private:
   // AttnToTileRange.cpp: parts of an axis that a condition leaves.
   void findNeeded();
   void choosePrivate(Stage &stage, const Kernel &kernel);
+  int unitStride(const Stage &stage, int axis) const;
+  bool reducedLater(const Stage &stage, int axis, int depth = 2) const;
   llvm::SmallVector<int> storageOrder(const Stage &stage, const Kernel *kernel) const;
 
   llvm::DenseMap<Value, int> stageOf_;
 };
 
-/// How many positions before the reader's own an access lies along a loop; null when it is not known to be earlier.
+/// How many positions before the reader's own an access lies along a loop.
 struct Distance {
   int64_t least;
   std::optional<int64_t> most;
 };
+/// Null when it is not known, or may lie ahead.
+std::optional<Distance> distanceAlong(Graph &graph, const Access &access, Loop loop);
+/// Null when it is not known to be at least one.
 std::optional<Distance> distanceBefore(Graph &graph, const Access &access, Loop loop);
 
 /// Components of a directed graph in topological order (sources of `edges`, i.e. what is read, first). `edges[n]`: what
@@ -204,6 +209,8 @@ void addConjuncts(Value v, llvm::SmallVectorImpl<Value> &into);
 /// Whether `v` is the constant that changes nothing under `op`.
 bool isIdentity(Value v, attn::Reduction op);
 
+/// Takes sums over states of different recurrences apart; see AttnToTileSplit.cpp.
+void splitReadOuts(Graph &graph);
 /// Rewrites `reduce` as a scatter where it is one; see AttnToTileScatter.cpp.
 std::optional<ScatterInfo> matchScatter(Graph &graph, attn::ReduceOp reduce);
 

@@ -14,33 +14,59 @@ using namespace mlir;
 
 namespace attnc::totile {
 
-std::optional<Distance> distanceBefore(Graph &graph, const Access &access, Loop loop) {
-  std::optional<Linear> l = graph.linear(lookup(access.at, loop.axis));
-  if (!l || l->axes[loop.axis] != 1)
+std::optional<Distance> distanceAlong(Graph &graph, const Access &access, Loop loop) {
+  Sym at = lookup(access.at, loop.axis);
+  std::optional<Linear> l = graph.linear(at);
+  int64_t divisor = 1;
+  if (!l) {
+    // n of the flat position n * U + u - 1 is (n * U + u - 1) div U.
+    auto map = at < 0 ? graph.expr(at).value.getDefiningOp<attn::MapOp>() : attn::MapOp();
+    if (!map || map.getFn() != attn::MapFn::IDiv)
+      return std::nullopt;
+    SymEnv env = graph.expr(at).env;
+    l = graph.linear(graph.position(map.getOperands()[0], graph.restrict(env, map.getOperands()[0])));
+    auto by = attn::constInt(resolve(map.getOperands()[1]));
+    if (!l || !by || *by < 1)
+      return std::nullopt;
+    divisor = *by;
+  }
+  if (l->axes[loop.axis] != divisor)
     return std::nullopt;
   l->axes.erase(loop.axis);
-  int64_t high = l->constant * loop.dir, low = high;
-  bool bounded = true;
+  // Least and greatest position relative to the own one; null: no bound.
+  std::optional<int64_t> low = l->constant, high = l->constant;
   for (auto &[a, factor] : l->axes) {
-    int64_t f = factor * loop.dir;
     auto extent = graph.axes[a].constant;
-    if (f > 0 && !extent)
-      return std::nullopt;
-    int64_t far = extent ? f * std::max<int64_t>(*extent - 1, 0) : 0;
-    bounded &= extent.has_value();
-    (f > 0 ? high : low) += far;
+    std::optional<int64_t> &end = factor > 0 ? high : low;
+    if (!extent)
+      end = std::nullopt;
+    else if (end)
+      *end += factor * std::max<int64_t>(*extent - 1, 0);
   }
-  for (auto &[e, factor] : l->extents) {
-    if (factor * loop.dir > 0)
-      return std::nullopt;
-    bounded = false;
+  for (auto &[e, factor] : l->extents)
+    (factor > 0 ? high : low) = std::nullopt;
+  if (low)
+    low = floorDiv(*low, divisor);
+  if (high)
+    high = floorDiv(*high, divisor);
+  if (loop.dir < 0) {
+    std::swap(low, high);
+    if (low)
+      low = -*low;
+    if (high)
+      high = -*high;
   }
-  if (high >= 0)
+  if (!high || *high > 0)
     return std::nullopt;
-  Distance d{-high, std::nullopt};
-  if (bounded)
-    d.most = -low;
+  Distance d{-*high, std::nullopt};
+  if (low)
+    d.most = -*low;
   return d;
+}
+
+std::optional<Distance> distanceBefore(Graph &graph, const Access &access, Loop loop) {
+  auto d = distanceAlong(graph, access, loop);
+  return d && d->least >= 1 ? d : std::nullopt;
 }
 
 /// Whether an access inside a recurrence is served by an earlier round of the open loops. What bounds alone do not
@@ -188,25 +214,36 @@ LogicalResult Plan::schedule(ArrayRef<int> list, ArrayRef<Loop> open, Nodes &int
 
 //===--- buffers ----------------------------------------------------------===//
 
+/// Inputs that the stage reads with unit stride along the axis.
+int Plan::unitStride(const Stage &stage, int axis) const {
+  int count = 0;
+  for (InputAccess in : stage.inputs) {
+    ArrayAttr dims = in.input.getDims();
+    if (dims.empty())
+      continue;
+    SmallVector<int> last = graph.list(cast<ArrayAttr>(*std::prev(dims.end())));
+    count += !last.empty() && lookup(in.at, last.back()) == axis;
+  }
+  return count;
+}
+
+/// Whether a reader, or an elementwise reader's reader, reduces the axis.
+bool Plan::reducedLater(const Stage &stage, int axis, int depth) const {
+  return llvm::any_of(stage.readers, [&](int r) {
+    return llvm::is_contained(stages[r].inner, axis) ||
+           (depth > 1 && stages[r].kind == StageKind::Map && stages[r].axes.contains(axis) &&
+            reducedLater(stages[r], axis, depth - 1));
+  });
+}
+
 /// Axes of a stage in the order in which it is stored: what runs in parallel outside first; last the one that most
 /// nests can run along with unit stride.
 SmallVector<int> Plan::storageOrder(const Stage &stage, const Kernel *kernel) const {
   auto group = [&](int a) { return !graph.axes[a].dynamic() ? 2 : graph.axes[a].sequence ? 1 : 0; };
-  auto unitStride = [&](const Stage &s, int a) {
-    int count = 0;
-    for (InputAccess in : s.inputs) {
-      ArrayAttr dims = in.input.getDims();
-      if (dims.empty())
-        continue;
-      SmallVector<int> last = graph.list(cast<ArrayAttr>(*std::prev(dims.end())));
-      count += !last.empty() && lookup(in.at, last.back()) == a;
-    }
-    return count;
-  };
   auto score = [&](int a) {
     double s = std::log2(graph.axes[a].size) / 8 + 2 * unitStride(stage, a);
     // What no reader reduces can be the lanes of all of them.
-    bool reduced = llvm::any_of(stage.readers, [&](int r) { return llvm::is_contained(stages[r].inner, a); });
+    bool reduced = reducedLater(stage, a);
     if (graph.axes[a].constant && graph.axes[a].size >= 8 && !reduced)
       s += 100;
     for (int r : stage.readers)
@@ -289,7 +326,7 @@ void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
             llvm::is_contained(path, loop) && llvm::all_of(outer, [&](Loop o) { return identicalAt(access, o.axis); });
         if (running && identicalAt(access, l.axis))
           continue;
-        auto d = running ? distanceBefore(graph, access, l) : std::nullopt;
+        auto d = running ? distanceAlong(graph, access, l) : std::nullopt;
         if (d && d->most) {
           slots = std::max(slots, *d->most + 1);
           continue;
@@ -333,7 +370,11 @@ void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
                                                          : SmallVector<int>();
   for (int a : row)
     flat.insert(a);
-  for (int a : storageOrder(stage, &kernel))
+  // Positions of loops outside: one step touches one piece.
+  SmallVector<int> order = storageOrder(stage, &kernel);
+  std::stable_partition(order.begin(), order.end(),
+                        [&](int a) { return llvm::any_of(own, [&](const Node *n) { return n->axis == a; }); });
+  for (int a : order)
     if (!dropped.contains(a) && !flat.contains(a))
       buffer.dims.push_back(dims[a]);
   if (!row.empty())

@@ -118,6 +118,7 @@ int Plan::addStage(Value v, StringRef why) {
 }
 
 LogicalResult Plan::chooseStages() {
+  splitReadOuts(graph);
   // What outputs reach, in a steady order.
   llvm::SetVector<Operation *> reached;
   SmallVector<Operation *> todo;
