@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Sets the machine up, builds, and runs every test. The last line is the total: "N passed, N failed".
-#   scripts/test.sh [SUITE ...]      only these: format unit lit reference examples docs conformance main sanitize
+#   scripts/test.sh [SUITE ...]      only these: format unit lit reference examples docs conformance fuzz main sanitize
 set -euo pipefail
 cd "$(dirname "$0")/.."
-root=$PWD
-attnc=$root/build/bin/attnc
+build=${ATTNC_BUILD:-build} # absolute, or below the checkout
+attnc=$build/bin/attnc
 export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache}
 python=/usr/bin/python3 # the one that python3-numpy belongs to
 work=$(mktemp -d)
@@ -65,12 +65,12 @@ unit() { ninja -C "$1" attnc_unit_tests >"$work/unit" || { cat "$work/unit"; ret
 
 lit() { "$python" /usr/lib/llvm-19/build/utils/lit/lit.py -j "$(nproc)" -v --timeout 600 "$@"; }
 
-suite setup scripts/setup.sh build # packages and build; all else needs it
+suite setup scripts/setup.sh "$build" # packages and build; all else needs it
 wanted format && suite format check_format
 if wanted unit; then
-  suite "unit tests" unit build
+  suite "unit tests" unit "$build"
 fi
-wanted lit && suite "lit tests" lit build/test
+wanted lit && suite "lit tests" lit "$build/test"
 wanted reference && suite "reference, rule by rule" "$python" test/reference/run.py --attnc "$attnc"
 if wanted examples; then
   suite "examples, checked" "$python" test/examples/run.py --attnc "$attnc" --command check
@@ -88,14 +88,15 @@ if wanted conformance; then
     skip conformance "there is no ../shared/conformance beside this checkout"
   fi
 fi
+wanted fuzz && suite "random specs" "$python" test/fuzz/run.py --attnc "$attnc" --count 3000 --jobs "$(nproc)"
 wanted main && suite "main job" "$python" scripts/main_job.py --attnc "$attnc" --out "$work/out"
 if wanted sanitize; then
   # The address and undefined-behaviour sanitizers over everything that needs no MLIR: front end, reference, runtime.
-  suite "sanitizer build" scripts/setup.sh build-sanitize -DATTNC_COMPILER=OFF -DATTNC_SANITIZE=ON
-  suite "sanitizer, unit tests" unit build-sanitize
-  suite "sanitizer, lit tests" lit build-sanitize/test
-  suite "sanitizer, examples" "$python" test/examples/run.py --attnc build-sanitize/bin/attnc --command check
-  suite "sanitizer, docs" "$python" test/docs/run.py --attnc build-sanitize/bin/attnc docs/language.md
+  suite "sanitizer build" scripts/setup.sh "$build-sanitize" -DATTNC_COMPILER=OFF -DATTNC_SANITIZE=ON
+  suite "sanitizer, unit tests" unit "$build-sanitize"
+  suite "sanitizer, lit tests" lit "$build-sanitize/test"
+  suite "sanitizer, examples" "$python" test/examples/run.py --attnc "$build-sanitize/bin/attnc" --command check
+  suite "sanitizer, docs" "$python" test/docs/run.py --attnc "$build-sanitize/bin/attnc" docs/language.md
 fi
 
 printf '\n%s%d passed, %d failed\n' "$summary" "$passed" "$failed"
