@@ -30,8 +30,8 @@ count() {
     f=$(grep -oE '[0-9]+ tests failed' <<<"$line" | grep -oE '[0-9]+')
     p=$(($(grep -oE 'out of [0-9]+' <<<"$line" | grep -oE '[0-9]+') - f))
   elif grep -qE '^ *(Passed|Failed|Unsupported|Excluded) *: *[0-9]+' "$3"; then
-    p=$({ grep -E '^ *(Passed|Expectedly Failed) *:' "$3" || true; } | { grep -oE '[0-9]+' || true; } | awk '{s += $1} END {print s + 0}')
-    f=$({ grep -E '^ *(Failed|Unresolved|Timed Out|Unexpectedly Passed) *:' "$3" || true; } | { grep -oE '[0-9]+' || true; } | awk '{s += $1} END {print s + 0}')
+    p=$({ grep -E '^ *(Passed|Expectedly Failed) *:' "$3" || true; } | awk -F: '{s += $2} END {print s + 0}')
+    f=$({ grep -E '^ *(Failed|Unresolved|Timed Out|Unexpectedly Passed) *:' "$3" || true; } | awk -F: '{s += $2} END {print s + 0}')
   elif [[ $2 == 0 ]]; then
     p=1
   fi
