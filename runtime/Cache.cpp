@@ -40,7 +40,7 @@ bool makeFolders(const std::string &path) {
 }
 
 bool isEntryName(const std::string &name) {
-  return name.size() > 34 && name[32] == '.' && name.find_first_not_of("0123456789abcdef") == 32;
+  return name.size() >= 34 && name[32] == '.' && name.find_first_not_of("0123456789abcdef") == 32;
 }
 
 } // namespace

@@ -2,7 +2,9 @@
 //
 // The only file that includes TBB. Exceptions stay inside.
 //===----------------------------------------------------------------------===//
+#include <algorithm>
 #include <cstdint>
+#include <oneapi/tbb/info.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 
@@ -10,7 +12,8 @@
 
 EXPORT void *attnc_tbb_open(int threads) {
   try {
-    auto *arena = new tbb::task_arena(threads);
+    // More than oneTBB has workers for makes it print a warning.
+    auto *arena = new tbb::task_arena(std::min(threads, tbb::info::default_concurrency()));
     arena->initialize();
     return arena;
   } catch (...) {

@@ -186,8 +186,8 @@ private:
     if (request_.target != "cpu")
       return stop(CompileAnswer::Unavailable,
                   fmt::format("target {} cannot be compiled for by this build; cpu can", request_.target));
-    KernelCache cache =
-        request_.cacheDirectory.empty() ? KernelCache::disabled() : KernelCache(request_.cacheDirectory);
+    KernelCache cache = request_.cacheDirectory.empty() ? KernelCache::disabled()
+                                                        : KernelCache(request_.cacheDirectory, request_.cacheLimit);
     std::string key = blobKey(answer_.irHash, request_), cached, reason;
     if (stage == "blob" && cache.read('K', key, cached) && parseBlob(cached, answer_.blob, reason)) {
       answer_.blobCached = true;

@@ -39,6 +39,7 @@ std::string serializeRequest(const CompileRequest &q) {
   w.text(q.arch);
   w.text(q.stage);
   w.text(q.cacheDirectory);
+  w.i64(q.cacheLimit);
   w.text(q.compilerStamp);
   return w.take();
 }
@@ -75,6 +76,7 @@ bool parseRequest(std::string_view bytes, CompileRequest &q) {
   q.arch = r.text();
   q.stage = r.text();
   q.cacheDirectory = r.text();
+  q.cacheLimit = r.i64();
   q.compilerStamp = r.text();
   return r.atEnd();
 }

@@ -30,6 +30,7 @@ struct CompileRequest {
   /// kernel.
   std::string stage = "blob";
   std::string cacheDirectory; ///< where kernels are kept by IR hash; empty: nowhere
+  int64_t cacheLimit = 0;     ///< bytes; 0: the default
   std::string compilerStamp;  ///< tells builds of the compiler apart in the cache
 };
 

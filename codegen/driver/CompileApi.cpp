@@ -1,0 +1,284 @@
+//===- C interface: from a spec to a kernel -------------------------------===//
+//
+// Checks here; hands the runtime's library a table through which it asks for signatures and code later.
+//===----------------------------------------------------------------------===//
+#include "codegen/driver/Compile.h"
+#include "frontend/Presence.h"
+#include "runtime/ApiPrivate.h"
+#include "runtime/ApiTypes.h"
+#include "runtime/Cache.h"
+#include "runtime/CacheBytes.h"
+#include "runtime/CacheSignature.h"
+#include "runtime/KernelBinding.h"
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <functional>
+#include <pthread.h>
+
+using namespace attnc;
+
+namespace {
+
+std::vector<DiagnosticData> dataOf(const Diagnostics &diags) {
+  std::vector<DiagnosticData> list;
+  auto add = [&](attnc_severity severity, const char *id, const std::string &message, const std::string &label,
+                 const std::string &help, const Span &span) {
+    DiagnosticData d;
+    d.severity = severity;
+    d.id = id;
+    d.message = message;
+    d.label = label;
+    d.help = help;
+    if (span.source) {
+      d.file = span.source->path();
+      std::tie(d.line, d.column) = span.source->lineColumn(span.begin);
+      std::tie(d.endLine, d.endColumn) = span.source->lineColumn(span.end);
+    }
+    list.push_back(std::move(d));
+  };
+  for (const attnc::Diagnostic &d : diags.all()) {
+    add(d.severity == Severity::Error ? ATTNC_SEVERITY_ERROR : ATTNC_SEVERITY_WARNING, msgName(d.id), d.message,
+        d.label, d.help, d.span);
+    for (const Note &n : d.notes)
+      add(ATTNC_SEVERITY_NOTE, "", n.text, "", "", n.span);
+  }
+  return list;
+}
+
+attnc_error *errorOf(int code, const std::string &message, const std::vector<DiagnosticData> &diagnostics = {}) {
+  std::string bytes = serializeDiagnostics(diagnostics);
+  return attnc_private_error_create(code, message.c_str(), bytes.data(), bytes.size());
+}
+
+/// Deep specs are walked recursively: the work gets a thread with a large stack, as in tools/attnc/Main.cpp.
+void onLargeStack(const std::function<void()> &body) {
+  pthread_attr_t attributes;
+  pthread_t thread;
+  auto run = [](void *p) -> void * {
+    (*static_cast<const std::function<void()> *>(p))();
+    return nullptr;
+  };
+  if (pthread_attr_init(&attributes) != 0)
+    return body();
+  if (pthread_attr_setstacksize(&attributes, size_t(1) << 29) == 0 &&
+      pthread_create(&thread, &attributes, run, const_cast<std::function<void()> *>(&body)) == 0)
+    pthread_join(thread, nullptr);
+  else
+    body();
+  pthread_attr_destroy(&attributes);
+}
+
+std::string libraryStamp() {
+  Dl_info info;
+  return dladdr(reinterpret_cast<const void *>(&libraryStamp), &info) && info.dli_fname ? fileStamp(info.dli_fname)
+                                                                                        : std::string();
+}
+
+/// What a kernel of the runtime's library keeps here.
+struct KernelSource {
+  CompileRequest request;
+  std::unique_ptr<Spec> spec;
+};
+
+struct Reply {
+  MixerStatus status = MixerStatus::Internal;
+  std::string error, payload;
+  bool generated = false;
+  /// 0, or 1 when memory is refused.
+  int send(char **answer, size_t *size) const {
+    ByteWriter w;
+    w.u8(uint8_t(status));
+    w.text(error);
+    w.text(payload);
+    w.u8(generated);
+    *size = w.bytes().size();
+    *answer = static_cast<char *>(std::malloc(*size));
+    if (!*answer)
+      return 1;
+    std::memcpy(*answer, w.bytes().data(), *size);
+    return 0;
+  }
+};
+
+std::unique_ptr<Program> checked(const KernelSource &source, const std::set<std::string> &leftOut, Diagnostics &diags) {
+  CheckOptions options;
+  options.params = source.request.params;
+  options.leftOut = leftOut;
+  std::unique_ptr<Program> program = checkMixer(*source.spec, source.request.mixer, options, diags);
+  if (program && !diags.hasErrors()) {
+    totalize(*program);
+    checkPresence(*program, diags);
+  }
+  return diags.hasErrors() ? nullptr : std::move(program);
+}
+
+/// Runs `body` on a key; nothing it throws gets out.
+template <class F> int answerTo(const char *bytes, size_t size, char **answer, size_t *answerSize, F body) {
+  try {
+    Reply reply;
+    VariantKey key;
+    if (parseVariantKey({bytes, size}, key))
+      onLargeStack([&] {
+        try {
+          body(key, reply);
+        } catch (const std::bad_alloc &) {
+          reply.status = MixerStatus::OutOfMemory;
+          reply.error = "out of memory";
+        } catch (const std::exception &e) {
+          reply.status = MixerStatus::Internal;
+          reply.error = e.what();
+        }
+      });
+    return reply.send(answer, answerSize);
+  } catch (...) {
+    return 1;
+  }
+}
+
+int askSignature(void *user, const char *bytes, size_t size, char **answer, size_t *answerSize) {
+  return answerTo(bytes, size, answer, answerSize, [&](const VariantKey &key, Reply &reply) {
+    Diagnostics diags;
+    std::unique_ptr<Program> program = checked(*static_cast<KernelSource *>(user), key.leftOut, diags);
+    reply.status = program ? MixerStatus::Done : MixerStatus::InvalidSpec;
+    reply.error = diags.render();
+    if (program)
+      reply.payload = serializeSignature(program->signature);
+  });
+}
+
+int askCode(void *user, const char *bytes, size_t size, char **answer, size_t *answerSize) {
+  return answerTo(bytes, size, answer, answerSize, [&](const VariantKey &key, Reply &reply) {
+    const KernelSource &source = *static_cast<KernelSource *>(user);
+    CompileRequest request = source.request;
+    request.leftOut = key.leftOut;
+    request.dtypes = key.dtypes;
+    request.extents = key.extents;
+    Diagnostics diags;
+    CompileAnswer made = compile(request, *source.spec, diags);
+    reply.error = made.messages;
+    switch (made.status) {
+    case CompileAnswer::Done:
+      reply.status = MixerStatus::Done;
+      reply.payload = serializeBlob(made.blob);
+      reply.generated = !made.blobCached;
+      break;
+    case CompileAnswer::Wrong:
+      reply.status = MixerStatus::InvalidSpec;
+      break;
+    case CompileAnswer::Unavailable:
+      reply.status = MixerStatus::Unavailable;
+      break;
+    case CompileAnswer::Internal:
+      reply.status = MixerStatus::Internal;
+      break;
+    }
+  });
+}
+
+void freeAnswer(char *answer) { std::free(answer); }
+void destroySource(void *user) { delete static_cast<KernelSource *>(user); }
+
+attnc_error *compileSpec(attnc_engine *engine, std::unique_ptr<KernelSource> source, bool fromFile,
+                         const attnc_compile_options *given, attnc_kernel **out) {
+  attnc_compile_options options = {};
+  if (given) {
+    if (given->size < sizeof(size_t) || given->size > sizeof options)
+      return errorOf(ATTNC_INVALID_ARGUMENT, "attnc_compile: options->size is not the size of a version of the struct");
+    std::memcpy(&options, given, given->size);
+  }
+  CompileRequest &request = source->request;
+  request.mixer = options.mixer ? options.mixer : "";
+  request.target = options.target ? options.target : "cpu";
+  request.arch = options.arch ? options.arch : "native";
+  for (size_t i = 0; i < options.param_count; ++i)
+    request.params[options.param_names[i]] = options.param_values[i];
+  request.cacheDirectory = attnc_private_cache_directory(engine, &request.cacheLimit);
+  request.compilerStamp = libraryStamp();
+  std::string sentence;
+  if (!checkTarget(request.target, request.arch, sentence))
+    return errorOf(ATTNC_INVALID_ARGUMENT, sentence);
+  if (request.target != "cpu")
+    return errorOf(ATTNC_UNAVAILABLE, fmt::format("target {} is not built in; cpu is", request.target));
+
+  Diagnostics diags;
+  std::unique_ptr<Program> program;
+  std::exception_ptr thrown;
+  onLargeStack([&] {
+    try {
+      source->spec = fromFile ? loadSpec(request.path, diags) : loadSpecText(request.path, request.text, diags);
+      if (!source->spec || diags.hasErrors())
+        return;
+      request.text = std::string(source->spec->sources[0]->text());
+      std::vector<std::string> names = mixerNames(*source->spec);
+      if (request.mixer.empty() && names.size() == 1)
+        request.mixer = names[0];
+      bool known = false;
+      std::string list;
+      for (const std::string &n : names) {
+        known |= n == request.mixer;
+        list += (list.empty() ? "" : ", ") + n;
+      }
+      if (!known) {
+        sentence = request.mixer.empty()
+                       ? fmt::format("{} has {} mixers; name one: {}", request.path, names.size(), list)
+                       : fmt::format("{} has no mixer '{}'; it has {}", request.path, request.mixer, list);
+        return;
+      }
+      checkSpec(*source->spec, diags);
+      if (!diags.hasErrors())
+        program = checked(*source, {}, diags);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+  });
+  if (thrown)
+    std::rethrow_exception(thrown);
+  if (!sentence.empty())
+    return errorOf(ATTNC_INVALID_ARGUMENT, sentence);
+  if (!program)
+    return errorOf(ATTNC_INVALID_SPEC, diags.render(), dataOf(diags));
+  std::string signature = serializeSignature(program->signature), warnings = serializeDiagnostics(dataOf(diags)),
+              text = diags.render();
+  attnc_private_compiler table = {source.release(), askSignature, askCode, freeAnswer, destroySource};
+  return attnc_private_kernel_create(engine, signature.data(), signature.size(), &table, text.c_str(), warnings.data(),
+                                     warnings.size(), out);
+}
+
+template <class F> attnc_error *shielded(F body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc &) {
+    return attnc_private_error_create(ATTNC_OUT_OF_MEMORY, "out of memory", nullptr, 0);
+  } catch (const std::exception &e) {
+    return attnc_private_error_create(ATTNC_INTERNAL, e.what(), nullptr, 0);
+  } catch (...) {
+    return attnc_private_error_create(ATTNC_INTERNAL, "unknown exception", nullptr, 0);
+  }
+}
+
+} // namespace
+
+attnc_error *attnc_compile_string(attnc_engine *engine, const char *path, const char *text, size_t text_size,
+                                  const attnc_compile_options *options, attnc_kernel **out_kernel) {
+  return shielded([&]() -> attnc_error * {
+    if (!engine || !path || (!text && text_size) || !out_kernel)
+      return errorOf(ATTNC_INVALID_ARGUMENT, "attnc_compile_string: an argument is NULL");
+    auto source = std::make_unique<KernelSource>();
+    source->request.path = path;
+    source->request.text.assign(text ? text : "", text_size);
+    return compileSpec(engine, std::move(source), false, options, out_kernel);
+  });
+}
+
+attnc_error *attnc_compile_file(attnc_engine *engine, const char *path, const attnc_compile_options *options,
+                                attnc_kernel **out_kernel) {
+  return shielded([&]() -> attnc_error * {
+    if (!engine || !path || !out_kernel)
+      return errorOf(ATTNC_INVALID_ARGUMENT, "attnc_compile_file: an argument is NULL");
+    auto source = std::make_unique<KernelSource>();
+    source->request.path = path;
+    return compileSpec(engine, std::move(source), true, options, out_kernel);
+  });
+}

@@ -1,0 +1,164 @@
+/* What a kernel tells about itself, and the errors a caller can make. */
+#include "testing.h"
+
+static const char *const kSpec = "/// Scores and their maximum.\n"
+                                 "mixer scores(q: [b, (g r), d], k: f32[b, g, d], y: i64[b] in d, w: [b] = 1)"
+                                 " -> (s: [b, (g r)], n: i32[b]) {\n"
+                                 "  param scale = 2.0\n"
+                                 "  s = sum[d](q * k) * scale * w\n"
+                                 "  n = i32(y + 1)\n"
+                                 "}\n";
+
+static void introspection(attnc_engine *engine) {
+  attnc_kernel *kernel = NULL;
+  attnc_argument a;
+  attnc_param p;
+  OK(compile(engine, kSpec, &kernel));
+  if (!kernel)
+    return;
+  CHECK(strcmp(attnc_kernel_name(kernel), "scores") == 0);
+  CHECK(strstr(attnc_kernel_doc(kernel), "maximum"));
+  CHECK(attnc_kernel_input_count(kernel) == 4 && attnc_kernel_output_count(kernel) == 2);
+  CHECK(attnc_kernel_input(kernel, 0, &a) && strcmp(a.name, "q") == 0 && !a.has_dtype && a.rank == 3);
+  CHECK(strcmp(a.dims[0], "b") == 0 && strcmp(a.dims[1], "(g r)") == 0);
+  CHECK(attnc_kernel_input(kernel, 1, &a) && a.has_dtype && a.dtype.code == kDLFloat && a.dtype.bits == 32);
+  CHECK(attnc_kernel_input(kernel, 2, &a) && strcmp(a.index_of, "d") == 0 && a.dtype.code == kDLInt && a.dtype.bits == 64);
+  CHECK(attnc_kernel_input(kernel, 3, &a) && a.optional);
+  CHECK(!attnc_kernel_input(kernel, 4, &a));
+  CHECK(attnc_kernel_output(kernel, 1, &a) && strcmp(a.name, "n") == 0 && a.dtype.bits == 32);
+  CHECK(attnc_kernel_param_count(kernel) == 1 && attnc_kernel_param(kernel, 0, &p) && p.value == 2.0 && !p.is_integer);
+  attnc_kernel_release(kernel);
+}
+
+static void calls(attnc_engine *engine) {
+  attnc_kernel *kernel = NULL;
+  float q[2 * 6 * 3], k[2 * 3 * 3], w[2] = {1, 2}, s[2 * 6];
+  int64_t y[2] = {0, -1};
+  int32_t n[2];
+  int64_t sq[] = {2, 6, 3}, sk[] = {2, 3, 3}, sy[] = {2}, ss[] = {2, 6};
+  fill(q, 36, 1);
+  fill(k, 18, 2);
+  DLTensor tq = tensor(q, kDLFloat, 32, 3, sq, NULL), tk = tensor(k, kDLFloat, 32, 3, sk, NULL);
+  DLTensor ty = tensor(y, kDLInt, 64, 1, sy, NULL), tw = tensor(w, kDLFloat, 32, 1, sy, NULL);
+  DLTensor ts = tensor(s, kDLFloat, 32, 2, ss, NULL), tn = tensor(n, kDLInt, 32, 1, sy, NULL);
+  const DLTensor *in[] = {&tq, &tk, &ty, &tw}, *out[] = {&ts, &tn};
+  OK(compile(engine, kSpec, &kernel));
+  if (!kernel)
+    return;
+  OK(attnc_kernel_run(kernel, in, out, NULL));
+  CHECK(n[0] == 1 && n[1] == 0);
+  for (int b = 0; b < 2; ++b)
+    for (int h = 0; h < 6; ++h) {
+      float sum = 0;
+      for (int d = 0; d < 3; ++d)
+        sum += q[(b * 6 + h) * 3 + d] * k[(b * 3 + h / 2) * 3 + d];
+      float difference = s[b * 6 + h] - sum * 2 * w[b];
+      CHECK(difference < 1e-5f && difference > -1e-5f);
+    }
+
+  int64_t shape[4];
+  int32_t rank = 0;
+  DLDataType dtype;
+  size_t bytes = 1;
+  OK(attnc_kernel_output_shape(kernel, in, 0, 4, shape, &rank, &dtype));
+  CHECK(rank == 2 && shape[0] == 2 && shape[1] == 6 && dtype.bits == 32);
+  OK(attnc_kernel_workspace_size(kernel, in, &bytes));
+
+  /* A left-out optional input; another variant. */
+  in[3] = NULL;
+  OK(attnc_kernel_run(kernel, in, out, NULL));
+  /* Every error names the argument. */
+  in[1] = NULL;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'k'");
+  in[1] = &tk;
+  sk[2] = 4;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "k");
+  sk[2] = 3;
+  ty.dtype.bits = 32;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "y");
+  ty.dtype.bits = 8;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'y'");
+  ty.dtype.bits = 64;
+  y[1] = 3;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "y");
+  y[1] = -1;
+  tq.device.device_type = kDLCUDA;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'q'");
+  tq.device.device_type = kDLCPU;
+  tq.data = NULL;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'q'");
+  tq.data = q;
+  sq[0] = -1;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'q'");
+  sq[0] = 2;
+  ss[1] = 5;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'s'");
+  ss[1] = 6;
+  ts.data = q;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "shares memory with input 'q'");
+  ts.data = s;
+  int64_t broadcast[] = {0, 1};
+  ts.strides = broadcast;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'s'");
+  ts.strides = NULL;
+  OK(attnc_kernel_run(kernel, in, out, NULL));
+  attnc_kernel_release(kernel);
+}
+
+static void specs(attnc_engine *engine) {
+  attnc_kernel *kernel = NULL;
+  attnc_diagnostic d;
+  attnc_error *error = compile(engine, "mixer m(x: [t]) -> (y: [t]) {\n  y = exq(x)\n}\n", &kernel);
+  CHECK(error && attnc_error_code(error) == ATTNC_INVALID_SPEC && attnc_error_diagnostic_count(error) >= 1);
+  if (error) {
+    CHECK(attnc_error_diagnostic(error, 0, &d) && d.severity == ATTNC_SEVERITY_ERROR && d.line == 2 && d.column == 7);
+    CHECK(d.id[0] == 'A' && strcmp(d.file, "test.attn") == 0);
+    CHECK(strstr(attnc_error_message(error), "test.attn:2:7: error["));
+    CHECK(!attnc_error_diagnostic(error, 1000, &d));
+  }
+  attnc_error_free(error);
+  CHECK(kernel == NULL);
+  FAILS(attnc_compile_file(engine, "/nonexistent.attn", NULL, &kernel), ATTNC_INVALID_SPEC, "nonexistent");
+  attnc_compile_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  options.target = "gpu";
+  FAILS(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel), ATTNC_INVALID_ARGUMENT, "gpu");
+  options.target = "cuda";
+  FAILS(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel), ATTNC_UNAVAILABLE, "cuda");
+  options.target = NULL;
+  options.mixer = "nope";
+  FAILS(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel), ATTNC_INVALID_ARGUMENT, "scores");
+  options.mixer = NULL;
+  const char *names[] = {"scale"}, *values[] = {"3.5"};
+  options.param_names = names;
+  options.param_values = values;
+  options.param_count = 1;
+  OK(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel));
+  attnc_param p;
+  CHECK(kernel && attnc_kernel_param(kernel, 0, &p) && p.value == 3.5);
+  attnc_kernel_release(kernel);
+  FAILS(attnc_compile_string(NULL, "t", "", 0, NULL, &kernel), ATTNC_INVALID_ARGUMENT, "NULL");
+  FAILS(attnc_kernel_load(engine, "garbage", 7, &kernel), ATTNC_UNAVAILABLE, "not a file of attnc");
+}
+
+int main(void) {
+  attnc_engine *engine = NULL;
+  attnc_engine_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  options.cache_directory = "";
+  options.threads = -1;
+  FAILS(attnc_engine_create(&options, &engine), ATTNC_INVALID_ARGUMENT, "threads");
+  options.threads = 2;
+  OK(attnc_engine_create(&options, &engine));
+  CHECK(attnc_version() == (ATTNC_VERSION_MAJOR << 16 | ATTNC_VERSION_MINOR));
+  introspection(engine);
+  calls(engine);
+  specs(engine);
+  attnc_engine_release(engine);
+  attnc_engine_release(NULL);
+  attnc_kernel_release(NULL);
+  attnc_error_free(NULL);
+  return failures != 0;
+}
