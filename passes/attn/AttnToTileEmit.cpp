@@ -155,7 +155,13 @@ Value Body::emitOp(Operation *op, const Env &env) {
         // Past the end of a short last chunk anything may be read, but not outside.
         ExtentRef bound = graph.table.parse(length.getValue());
         auto at = e.below_.find(flat);
-        if (at == e.below_.end() || !extentEqual(at->second, bound)) {
+        bool inside = at != e.below_.end() && extentEqual(at->second, bound);
+        SmallVector<Value> leaves;
+        for (int a : graph.list(dim))
+          leaves.push_back(lookup(env, a));
+        if (auto there = e.existing_.find(leaves.back()); there != e.existing_.end())
+          inside |= there->second.first == leaves && extentEqual(there->second.second, bound);
+        if (!inside) {
           flat = s.clamp(flat, e.extent(bound));
           e.known(flat, bound);
         }
@@ -272,6 +278,10 @@ Env Body::open(const Env &fixed, ArrayRef<NestDim> dims, ValueRange positions) {
     if (dim.axes.empty())
       continue;
     e.known(at, dim.bound);
+    if (dim.length) {
+      e.existing_[at] = {dim.before, dim.length};
+      e.existing_[at].first.push_back(at);
+    }
     Value flat = at;
     for (size_t k = dim.axes.size(); k-- > 1;) {
       int64_t radix = *e.graph.axes[dim.axes[k]].constant;
@@ -421,6 +431,11 @@ SmallVector<NestDim> Emitter::dimsOf(Stage &stage, const Env &fixed) {
       dim.range = {s.mul(block->second.lo, rest), s.mul(block->second.hi, rest)};
     }
     Value room = len;
+    if (at && free.size() == 1) {
+      for (int a : before)
+        dim.before.push_back(lookup(fixed, a));
+      dim.length = length;
+    }
     if (at)
       room = b.create<arith::MaxSIOp>(loc, s.sub(len, s.mul(at, extent(total))), zero);
     else

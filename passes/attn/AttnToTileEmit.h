@@ -21,6 +21,9 @@ struct NestDim {
   llvm::SmallVector<int> axes;
   tile::Range range;
   ExtentRef bound; ///< positions are below it
+  /// With the fixed positions `before` of the leaves ahead of it, the flat position is below `length`; null: not said.
+  llvm::SmallVector<Value> before = {};
+  ExtentRef length = nullptr;
 };
 
 class Emitter {
@@ -82,6 +85,8 @@ private:
   llvm::DenseMap<Value, Bounds> bounds_;
   /// Positions that are an extent less something.
   llvm::DenseMap<Value, ExtentRef> exact_;
+  /// Last leaf of a composite -> all leaves and the length that their flat position is below.
+  llvm::DenseMap<Value, std::pair<llvm::SmallVector<Value>, ExtentRef>> existing_;
   /// lo = flat mod radix, hi = flat div radix.
   struct Split {
     Value hi, flat;

@@ -155,6 +155,7 @@ private:
   /// Visits the expressions that the stage evaluates inline, each once per environment; the visitor says whether to
   /// look inside. False when there are too many.
   bool walk(const Stage &stage, Visitor visit) const;
+  void storeAfterReductions();
   bool storeShared();
   bool storeRecomputed();
   void findAccesses();

@@ -283,6 +283,19 @@ bool pathTo(const std::vector<std::unique_ptr<Node>> &nodes, int stage, SmallVec
   return false;
 }
 
+/// Whether `at` is the position of the last round of the loop.
+static bool isLast(Graph &graph, const ExtentRef &at, Loop loop) {
+  if (loop.dir < 0)
+    return extentEqual(at, extentConst(0));
+  const ExtentRef &extent = graph.axes[loop.axis].extent;
+  if (extentEqual(at, extentMake(attnc::ExtentOp::Sub, {extent, extentConst(1)})))
+    return true;
+  // The chunk of the last token: (N - 1) div U, one less than (N + U - 1) div U.
+  return at->op == attnc::ExtentOp::Div &&
+         extentEqual(extent, extentMake(attnc::ExtentOp::Div,
+                                        {extentMake(attnc::ExtentOp::Add, {at->args[0], at->args[1]}), at->args[1]}));
+}
+
 /// Stages below `nodes` in the order in which they run.
 static void flatten(const std::vector<std::unique_ptr<Node>> &nodes, SmallVectorImpl<int> &order) {
   for (auto &n : nodes)
@@ -332,9 +345,7 @@ void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
           continue;
         }
         ExtentRef at = running ? nullptr : graph.asExtent(lookup(access.at, l.axis));
-        ExtentRef last =
-            l.dir > 0 ? extentMake(attnc::ExtentOp::Sub, {graph.axes[l.axis].extent, extentConst(1)}) : extentConst(0);
-        if (!at || !extentEqual(at, last))
+        if (!at || !isLast(graph, at, l))
           slots = 0;
       }
     }

@@ -160,11 +160,38 @@ LogicalResult Plan::chooseStages() {
     }
     stages[id].outputs.push_back(out);
   }
+  storeAfterReductions();
   while (storeShared() || storeRecomputed())
     ;
   findAccesses();
   fuseEpilogues();
   return success();
+}
+
+/// What alone uses a reduction is kept in its place: the scale of a score is applied once, where the sum ends.
+void Plan::storeAfterReductions() {
+  for (size_t i = 0, n = stages.size(); i < n; ++i) {
+    if (stages[i].kind != StageKind::Reduce || !stages[i].readable || !stages[i].outputs.empty())
+      continue;
+    Value v = stages[i].value, kept = v;
+    while (true) {
+      // The users, looking through equations.
+      SmallVector<Operation *> users;
+      SmallVector<Value> todo{v};
+      while (!todo.empty())
+        for (Operation *user : todo.pop_back_val().getUsers())
+          if (resolve(user->getNumResults() ? user->getResult(0) : Value(v)) == v && user->getNumResults())
+            todo.push_back(user->getResult(0));
+          else if (!llvm::is_contained(users, user))
+            users.push_back(user);
+      auto map = users.size() == 1 ? dyn_cast<attn::MapOp>(users[0]) : attn::MapOp();
+      if (!map || attn::axesOf(map.getResult()) != attn::axesOf(v) || stageOf(map.getResult()) >= 0)
+        break;
+      kept = v = map.getResult();
+    }
+    if (kept != stages[i].value)
+      addStage(kept, stages[i].why);
+  }
 }
 
 bool Plan::walk(const Stage &stage, Visitor visit) const {
