@@ -25,9 +25,11 @@ if ((${#missing[@]})); then
 fi
 
 export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache}
-# A folder configured for another place (a copied checkout) is of no use.
-if [[ -f $build/CMakeCache.txt ]] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$build/CMakeCache.txt"; then
-  rm -rf "$build"
+# A folder that was configured in another place, or for a checkout in another place, is of no use.
+if [[ -f $build/CMakeCache.txt ]]; then
+  for line in "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "CMAKE_CACHEFILE_DIR:INTERNAL=$(realpath "$build")"; do
+    grep -qxF "$line" "$build/CMakeCache.txt" 2>/dev/null || rm -rf "$build"
+  done
 fi
 cmake -B "$build" -G Ninja "$@" >"${TMPDIR:-/tmp}/attnc-configure.$$.log" 2>&1 || {
   cat "${TMPDIR:-/tmp}/attnc-configure.$$.log" >&2

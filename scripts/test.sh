@@ -61,9 +61,13 @@ check_format() {
   ((f == 0))
 }
 
-unit() { ninja -C "$1" attnc_unit_tests >"$work/unit" || { cat "$work/unit"; return 1; }; ctest --test-dir "$1" --output-on-failure --timeout 900 -j "$(nproc)"; }
+unit() {
+  ninja -C "$1" attnc_unit_tests >"$work/unit" || { cat "$work/unit"; return 1; }
+  ctest --test-dir "$1" --output-on-failure --timeout 900 -j "$(nproc)"
+}
 
-lit() { "$python" /usr/lib/llvm-19/build/utils/lit/lit.py -j "$(nproc)" -v --timeout 600 "$@"; }
+# lit's own time limit needs a package; a limit on the whole does as well.
+lit() { timeout 1800 "$python" /usr/lib/llvm-19/build/utils/lit/lit.py -j "$(nproc)" -v "$@"; }
 
 suite setup scripts/setup.sh "$build" # packages and build; all else needs it
 wanted format && suite format check_format
