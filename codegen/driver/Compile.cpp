@@ -172,6 +172,16 @@ private:
     return true;
   }
 
+  /// A hint never changes the meaning, but one that changes nothing must not look as if it did.
+  void warnOfHints() {
+    for (const ast::Schedule &schedule : spec_.files[0]->schedules) {
+      if (schedule.mixer.text != program_->signature.mixer || schedule.target.text != request_.target)
+        continue;
+      for (const ast::Hint &hint : schedule.hints)
+        diags_.report(Msg::A516, hint.name.span, {hint.name.text, schedule.mixer.text});
+    }
+  }
+
   static void buildTilePipeline(PassManager &pm) {
     pm.addNestedPass<attn::MixerOp>(createDeriveGrad());
     pm.addNestedPass<attn::MixerOp>(createDecompose());
@@ -181,6 +191,7 @@ private:
 
   bool toTarget() {
     const std::string &stage = request_.stage;
+    warnOfHints();
     if (stage == "attn" || stage == "tile" || stage == "explain")
       return true;
     if (request_.target != "cpu")

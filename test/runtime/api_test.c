@@ -22,7 +22,8 @@ static void introspection(attnc_engine *engine) {
   CHECK(attnc_kernel_input(kernel, 0, &a) && strcmp(a.name, "q") == 0 && !a.has_dtype && a.rank == 3);
   CHECK(strcmp(a.dims[0], "b") == 0 && strcmp(a.dims[1], "(g r)") == 0);
   CHECK(attnc_kernel_input(kernel, 1, &a) && a.has_dtype && a.dtype.code == kDLFloat && a.dtype.bits == 32);
-  CHECK(attnc_kernel_input(kernel, 2, &a) && strcmp(a.index_of, "d") == 0 && a.dtype.code == kDLInt && a.dtype.bits == 64);
+  CHECK(attnc_kernel_input(kernel, 2, &a) && strcmp(a.index_of, "d") == 0 && a.dtype.code == kDLInt &&
+        a.dtype.bits == 64);
   CHECK(attnc_kernel_input(kernel, 3, &a) && a.optional);
   CHECK(!attnc_kernel_input(kernel, 4, &a));
   CHECK(attnc_kernel_output(kernel, 1, &a) && strcmp(a.name, "n") == 0 && a.dtype.bits == 32);

@@ -1,5 +1,5 @@
-/* One kernel serves all lengths, whatever the strides and the number of threads; a call with a workspace does not allocate; a
- * saved kernel runs without the compiler. */
+/* One kernel serves all lengths, whatever the strides and the number of threads; a call with a workspace does not
+ * allocate; a saved kernel runs without the compiler. */
 #include "testing.h"
 #include <math.h>
 #include <pthread.h>

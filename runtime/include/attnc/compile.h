@@ -13,16 +13,17 @@ extern "C" {
 
 typedef struct {
   size_t size;
-  const char *mixer;               /* NULL: the only one of the file */
-  const char *target;              /* NULL: "cpu" */
-  const char *arch;                /* NULL: "native" */
-  const char *const *param_names;  /* |param_count| names, and values as they would be written in the spec */
+  const char *mixer;              /* NULL: the only one of the file */
+  const char *target;             /* NULL: "cpu" */
+  const char *arch;               /* NULL: "native" */
+  const char *const *param_names; /* |param_count| names, and values as they would be written in the spec */
   const char *const *param_values;
   size_t param_count;
 } attnc_compile_options;
 
-/* Checks the spec; code is compiled by the first call, when dtypes and feature extents are known (attnc_kernel_workspace_size()
- * does it ahead). |path| is used in messages, and imports are looked for beside it. |text| need not end in 0; it is copied. */
+/* Checks the spec; code is compiled by the first call, when dtypes and feature extents are known
+ * (attnc_kernel_workspace_size() does it ahead). |path| is used in messages, and imports are looked for beside it.
+ * |text| need not end in 0; it is copied. */
 ATTNC_API attnc_error *attnc_compile_string(attnc_engine *engine, const char *path, const char *text, size_t text_size,
                                             const attnc_compile_options *options, attnc_kernel **out_kernel);
 ATTNC_API attnc_error *attnc_compile_file(attnc_engine *engine, const char *path, const attnc_compile_options *options,

@@ -1,7 +1,7 @@
 /*===- DLPack's tensor struct ----------------------------------------------===
  *
- * The part of DLPack (https://github.com/dmlc/dlpack, version 0.8) that describes a tensor in memory, with the same names and
- * layout. When DLPack's own header is included before this one, that one is used.
+ * The part of DLPack (https://github.com/dmlc/dlpack, version 0.8) that describes a tensor in memory, with the same
+ *names and layout. When DLPack's own header is included before this one, that one is used.
  *===----------------------------------------------------------------------===*/
 #ifndef ATTNC_DLPACK_H
 #define ATTNC_DLPACK_H
@@ -18,7 +18,15 @@ typedef struct {
   int32_t device_id;
 } DLDevice;
 
-typedef enum { kDLInt = 0U, kDLUInt = 1U, kDLFloat = 2U, kDLOpaqueHandle = 3U, kDLBfloat = 4U, kDLComplex = 5U, kDLBool = 6U } DLDataTypeCode;
+typedef enum {
+  kDLInt = 0U,
+  kDLUInt = 1U,
+  kDLFloat = 2U,
+  kDLOpaqueHandle = 3U,
+  kDLBfloat = 4U,
+  kDLComplex = 5U,
+  kDLBool = 6U
+} DLDataTypeCode;
 
 typedef struct {
   uint8_t code;

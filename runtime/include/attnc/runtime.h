@@ -1,13 +1,14 @@
 /*===- attnc: running kernels ----------------------------------------------===
  *
- * C99, usable from any language. This half needs libattnc_runtime alone: no LLVM, no MLIR, no parser. compile.h adds what turns
- * a spec into a kernel (libattnc); attnc.h includes both.
+ * C99, usable from any language. This half needs libattnc_runtime alone: no LLVM, no MLIR, no parser. compile.h adds
+ *what turns a spec into a kernel (libattnc); attnc.h includes both.
  *
- * Errors. Every function that can fail returns an attnc_error pointer: NULL is success, anything else is owned by the caller
- * and freed with attnc_error_free(). Results come last, named |out_...|, and are untouched on failure.
- * No function throws, aborts, exits, prints, or installs a signal handler.
+ * Errors. Every function that can fail returns an attnc_error pointer: NULL is success, anything else is owned by the
+ *caller and freed with attnc_error_free(). Results come last, named |out_...|, and are untouched on failure. No
+ *function throws, aborts, exits, prints, or installs a signal handler.
  *
- * Threads. An engine and a kernel may be used by any number of threads at once, an error or a diagnostic by one at a time.
+ * Threads. An engine and a kernel may be used by any number of threads at once, an error or a diagnostic by one at a
+ *time.
  *
  * Structs that the caller fills begin with |size|, set to sizeof(the struct), so that later versions can add fields;
  * zero means the default in every field.
@@ -55,11 +56,11 @@ typedef enum { ATTNC_SEVERITY_ERROR = 0, ATTNC_SEVERITY_WARNING = 1, ATTNC_SEVER
 /* A diagnostic, or a note that belongs to the diagnostic before it. Strings live as long as what it was asked of. */
 typedef struct {
   attnc_severity severity;
-  const char *id;       /* stable, as in "A130"; empty for notes */
+  const char *id; /* stable, as in "A130"; empty for notes */
   const char *message;
-  const char *label;    /* under the caret; may be empty */
-  const char *help;     /* text to paste; may be empty */
-  const char *file;     /* empty: no place */
+  const char *label;                           /* under the caret; may be empty */
+  const char *help;                            /* text to paste; may be empty */
+  const char *file;                            /* empty: no place */
   uint32_t line, column, end_line, end_column; /* from 1, columns in code points */
 } attnc_diagnostic;
 
@@ -74,8 +75,8 @@ ATTNC_API void attnc_error_free(attnc_error *error);
 
 /*===- Engine --------------------------------------------------------------===
  *
- * Threads, memory and the kernel cache that kernels share. Callbacks may be called from any thread that calls into attnc, and
- * must stay valid until the engine and all its kernels are released.
+ * Threads, memory and the kernel cache that kernels share. Callbacks may be called from any thread that calls into
+ *attnc, and must stay valid until the engine and all its kernels are released.
  *===----------------------------------------------------------------------===*/
 
 typedef struct {
@@ -85,7 +86,8 @@ typedef struct {
   /* Memory for workspaces that a call does not bring. Both or neither. |alignment| is 64. NULL result: refused. */
   void *(*allocate)(void *user_data, size_t bytes, size_t alignment);
   void (*release)(void *user_data, void *memory, size_t bytes);
-  /* Runs body(body_data, i) for every i from 0 to count-1, in any order and on any threads, and returns when all are done. */
+  /* Runs body(body_data, i) for every i from 0 to count-1, in any order and on any threads, and returns when all are
+   * done. */
   void (*parallel_for)(void *user_data, int64_t count, void (*body)(void *body_data, int64_t index), void *body_data);
   /* One line, without its end: kernels compiled and taken from the cache. */
   void (*log)(void *user_data, const char *line);
@@ -102,12 +104,13 @@ ATTNC_API void attnc_engine_release(attnc_engine *engine);
 /*===- Kernels: where they come from ---------------------------------------===
  *
  * A kernel is a mixer that can be called. It serves all lengths; for every combination of dtypes, of optional inputs
- * left out, and of feature extents (head dimensions and the like) code is compiled once, at the first call that needs it.
- * A kernel loaded from bytes has the code that was saved in it, and no compiler.
+ * left out, and of feature extents (head dimensions and the like) code is compiled once, at the first call that needs
+ *it. A kernel loaded from bytes has the code that was saved in it, and no compiler.
  *===----------------------------------------------------------------------===*/
 
 /* From attnc_kernel_save() or `attnc compile --emit=kernel`. |data| is copied. */
-ATTNC_API attnc_error *attnc_kernel_load(attnc_engine *engine, const void *data, size_t size, attnc_kernel **out_kernel);
+ATTNC_API attnc_error *attnc_kernel_load(attnc_engine *engine, const void *data, size_t size,
+                                         attnc_kernel **out_kernel);
 ATTNC_API attnc_error *attnc_kernel_load_file(attnc_engine *engine, const char *path, attnc_kernel **out_kernel);
 /* All code compiled so far. Free |*out_data| with attnc_free(). */
 ATTNC_API attnc_error *attnc_kernel_save(const attnc_kernel *kernel, void **out_data, size_t *out_size);
@@ -122,8 +125,8 @@ ATTNC_API void attnc_kernel_release(attnc_kernel *kernel);
 
 typedef struct {
   const char *name;
-  bool has_dtype;          /* false: an input takes any floating dtype, an output that of the first such input */
-  DLDataType dtype;        /* when declared */
+  bool has_dtype;   /* false: an input takes any floating dtype, an output that of the first such input */
+  DLDataType dtype; /* when declared */
   int32_t rank;
   const char *const *dims; /* as written in the spec: "i", "(g r)" */
   bool optional;           /* an input that may be left out: NULL in a call */
@@ -162,27 +165,31 @@ ATTNC_API void attnc_kernel_counters(const attnc_kernel *kernel, attnc_counters 
 
 /*===- Kernels: calls ------------------------------------------------------===
  *
- * |inputs| has attnc_kernel_input_count() pointers in the order of the signature, NULL for optional inputs left out; |outputs|
- * likewise, all present, with memory of the caller. Any strides are taken, in outputs too as long as no two elements share memory;
- * an output must not overlap an input or another output. Tensors are read and written during the call only.
- * When shapes and dtypes are ones that the kernel has seen before and the call brings a workspace, nothing is allocated.
+ * |inputs| has attnc_kernel_input_count() pointers in the order of the signature, NULL for optional inputs left out;
+ *|outputs| likewise, all present, with memory of the caller. Any strides are taken, in outputs too as long as no two
+ *elements share memory; an output must not overlap an input or another output. Tensors are read and written during the
+ *call only. When shapes and dtypes are ones that the kernel has seen before and the call brings a workspace, nothing is
+ *allocated.
  *===----------------------------------------------------------------------===*/
 
 typedef struct {
   size_t size;
-  void *workspace;       /* aligned to 64; NULL: taken from the engine's allocator */
+  void *workspace; /* aligned to 64; NULL: taken from the engine's allocator */
   size_t workspace_size;
-  void *stream;          /* device targets only; NULL */
+  void *stream; /* device targets only; NULL */
 } attnc_call;
 
-/* Shape and dtype that output |index| will have. |shape| has room for |capacity| extents; |*out_rank| is what it needs. */
-ATTNC_API attnc_error *attnc_kernel_output_shape(attnc_kernel *kernel, const DLTensor *const *inputs, size_t index, size_t capacity,
-                                                 int64_t *shape, int32_t *out_rank, DLDataType *out_dtype);
+/* Shape and dtype that output |index| will have. |shape| has room for |capacity| extents; |*out_rank| is what it needs.
+ */
+ATTNC_API attnc_error *attnc_kernel_output_shape(attnc_kernel *kernel, const DLTensor *const *inputs, size_t index,
+                                                 size_t capacity, int64_t *shape, int32_t *out_rank,
+                                                 DLDataType *out_dtype);
 /* Bytes of workspace that a call with such inputs needs. Compiles if it has to: so it also warms up. */
-ATTNC_API attnc_error *attnc_kernel_workspace_size(attnc_kernel *kernel, const DLTensor *const *inputs, size_t *out_bytes);
+ATTNC_API attnc_error *attnc_kernel_workspace_size(attnc_kernel *kernel, const DLTensor *const *inputs,
+                                                   size_t *out_bytes);
 /* |call| NULL: all defaults. */
-ATTNC_API attnc_error *attnc_kernel_run(attnc_kernel *kernel, const DLTensor *const *inputs, const DLTensor *const *outputs,
-                                        const attnc_call *call);
+ATTNC_API attnc_error *attnc_kernel_run(attnc_kernel *kernel, const DLTensor *const *inputs,
+                                        const DLTensor *const *outputs, const attnc_call *call);
 
 #ifdef __cplusplus
 }
