@@ -92,7 +92,7 @@ if wanted conformance; then
     skip conformance "there is no ../shared/conformance beside this checkout"
   fi
 fi
-wanted fuzz && suite "random specs" "$python" test/fuzz/run.py --attnc "$attnc" --count 3000 --jobs "$(nproc)"
+wanted fuzz && suite "random specs" "$python" test/fuzz/run.py --attnc "$attnc" --count 1000 --jobs "$(nproc)"
 wanted main && suite "main job" "$python" scripts/main_job.py --attnc "$attnc" --out "$work/out"
 if wanted sanitize; then
   # The address and undefined-behaviour sanitizers over everything that needs no MLIR: front end, reference, runtime.
