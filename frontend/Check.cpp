@@ -587,7 +587,7 @@ std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, 
 
 void checkSpec(const Spec &spec, Diagnostics &diags) {
   static const char *const kTargets[] = {"cpu", "cuda"};
-  static const std::pair<const char *, std::vector<std::string>> kHints[] = {{"tile", {}}, {"chunk", {}}};
+  static const char *const kHints[] = {"tile", "chunk"};
   for (size_t f = 0; f < spec.files.size(); ++f) {
     const ast::File &file = *spec.files[f];
     std::map<std::string, Span> fns;
@@ -636,7 +636,7 @@ void checkSpec(const Spec &spec, Diagnostics &diags) {
         diags.report(Msg::A512, s.target.span, {s.target.text}).withHelp("cpu");
       for (const ast::Hint &h : s.hints) {
         bool ok = false;
-        for (auto &[n, keys] : kHints)
+        for (const char *n : kHints)
           ok |= h.name.text == n;
         if (!ok) {
           Diagnostic &d = diags.report(Msg::A513, h.name.span, {h.name.text});

@@ -88,22 +88,17 @@ private:
     interned_[k] = n;
     return n;
   }
-  Node *boolean(bool b, Span s) {
+  Node *literal(Kind kind, int64_t v, Span s) {
     Node n{};
     n.op = Op::Const;
-    n.kind = Kind::Bool;
-    n.integer = b;
-    n.span = s;
-    return intern(n);
-  }
-  Node *integer(int64_t v, Span s) {
-    Node n{};
-    n.op = Op::Const;
-    n.kind = Kind::Int;
+    n.kind = kind;
     n.integer = v;
     n.span = s;
     return intern(n);
   }
+  Node *boolean(bool b, Span s) { return literal(Kind::Bool, b, s); }
+  Node *integer(int64_t v, Span s) { return literal(Kind::Int, v, s); }
+  Node *zero(Kind kind, Span s) { return literal(kind, 0, s); }
   Node *index(AxisId a, Span s) {
     Node n{};
     n.op = Op::Index;
@@ -155,12 +150,6 @@ private:
     n.args = std::move(args);
     return intern(n);
   }
-  Node *all(const std::vector<Node *> &preds, Span s) {
-    Node *r = boolean(true, s);
-    for (Node *p : preds)
-      r = map(Fn::And, Kind::Bool, {r, p}, s);
-    return r;
-  }
   /// The same value with at least these axes.
   Node *broadcast(Node *x, const AxisSet &axes) {
     AxisSet missing = axes - x->axes;
@@ -169,13 +158,6 @@ private:
               {map(Fn::Ge, Kind::Bool, {index(a, x->span), integer(0, x->span)}, x->span), x, zero(x->kind, x->span)},
               x->span);
     return x;
-  }
-  Node *zero(Kind kind, Span s) {
-    Node n{};
-    n.op = Op::Const;
-    n.kind = kind;
-    n.span = s;
-    return intern(n);
   }
 
   // ---- causes ----
@@ -375,7 +357,6 @@ private:
         c.axes.insert(a);
       Node *positions = intern(c);
       // How many there are to choose from.
-      Node *counted = v.node;
       Node *validNumbers = guard;
       if (n->op == Op::TopK && v.node->kind == Kind::Real) {
         // NaN is never chosen.
@@ -391,7 +372,6 @@ private:
       k.args = {broadcast(map(Fn::ToInt, Kind::Int, {validNumbers}, s), need)};
       k.guards = {nullptr};
       k.axes = k.args[0]->axes - need;
-      (void)counted;
       Node *count = isTrue(validNumbers) ? productOf(n->groups[0], s) : intern(k);
       Node *place = integer(0, s);
       if (!n->newAxes.empty()) {
