@@ -98,14 +98,39 @@ Poly Prover::poly(const ExtentRef &e) {
 
 const Node *Prover::bodyOf(const Node *n) const {
   const Tensor &t = p_.tensors[n->tensor];
-  if (t.isInput || t.cycle >= 0)
+  if (t.isInput || open_.count(n->tensor))
     return nullptr;
   return t.total ? t.total : t.body;
 }
 
-void Prover::naturalBounds(const Node *n, Atom &a, int depth) {
+/// The lesser (Min) or greater (Max) of two bounds.
+Poly Prover::extreme(AtomKind kind, const Poly &x, const Poly &y) {
+  // What is remembered has to hold whatever extents are assumed later.
+  std::vector<bool> assumed;
+  assumed.swap(positive_);
+  bool xIsLess = direct(add(y, x, -1)), yIsLess = direct(add(x, y, -1));
+  positive_.swap(assumed);
+  if (xIsLess || yIsLess)
+    return xIsLess == (kind == AtomKind::Min) ? x : y;
+  std::string k = std::to_string(static_cast<int>(kind)) + "(" + key(x) + "," + key(y) + ",)";
+  return atomPoly(atom(k, Atom{kind, -1, {x, y}, nullptr, {}, {}}));
+}
+
+/// Of a value that lies in one range or in the other.
+Prover::Bounds Prover::either(const Bounds &x, const Bounds &y) {
+  Bounds r;
+  if (x.lower && y.lower)
+    r.lower = extreme(AtomKind::Min, *x.lower, *y.lower);
+  if (x.upper && y.upper)
+    r.upper = extreme(AtomKind::Max, *x.upper, *y.upper);
+  return r;
+}
+
+/// What is known of a value that is no polynomial.
+Prover::Bounds Prover::naturalBounds(const Node *n, int depth) {
   if (depth > 40)
-    return;
+    return {};
+  auto below = [&](const ExtentRef &e) { return Bounds{Poly{}, add(poly(e), constant(1), -1)}; };
   auto product = [&](const std::vector<AxisId> &axes) {
     Poly r = constant(1);
     for (AxisId x : axes)
@@ -118,93 +143,67 @@ void Prover::naturalBounds(const Node *n, Atom &a, int depth) {
   case Op::TopK:
   case Op::ArgSort:
   case Op::Rank: {
-    a.lower = Poly{};
     // A position along a named composite stays below its length.
-    Poly len = product(n->groups[0]);
     for (const Composite &c : p_.composites)
       if (c.leaves == n->groups[0])
-        len = poly(c.length);
-    a.upper = add(len, constant(1), -1);
-    return;
+        return below(c.length);
+    return {Poly{}, add(product(n->groups[0]), constant(1), -1)};
   }
   case Op::Reduce:
     if (n->red == RedOp::Count) {
-      a.lower = Poly{};
       std::vector<AxisId> all;
       for (auto &g : n->groups)
         all.insert(all.end(), g.begin(), g.end());
-      a.upper = product(all);
-    } else if ((n->red == RedOp::Max || n->red == RedOp::Min) && n->args.size() == 1 && n->kind == Kind::Int) {
-      // max over nothing is the smallest i64, so only the far bound is safe.
-      Atom inner{AtomKind::Opaque, -1, {}, nullptr, {}, {}};
-      naturalBounds(n->args[0], inner, depth + 1);
-      if (n->red == RedOp::Max)
-        a.upper = inner.upper;
-      else
-        a.lower = inner.lower;
+      return {Poly{}, product(all)};
     }
-    return;
+    if ((n->red == RedOp::Max || n->red == RedOp::Min) && n->args.size() == 1 && n->kind == Kind::Int) {
+      // max over nothing is the smallest i64, so only the far bound is safe.
+      Bounds b = naturalBounds(n->args[0], depth + 1);
+      (n->red == RedOp::Max ? b.lower : b.upper).reset();
+      return b;
+    }
+    return {};
   case Op::Tensor: {
     const Tensor &t = p_.tensors[n->tensor];
     if (t.isInput) {
-      const Argument &arg = p_.signature.inputs[t.argument];
-      if (arg.indexBound) {
-        a.lower = constant(-1);
-        a.upper = add(poly(arg.indexBound), constant(1), -1);
-      } else if (t.kind == Kind::Bool) {
-        a.lower = Poly{};
-        a.upper = constant(1);
-      }
-    } else if (const Node *b = bodyOf(n))
-      naturalBounds(b, a, depth + 1);
-    return;
+      if (const ExtentRef &bound = p_.signature.inputs[t.argument].indexBound)
+        return {constant(-1), below(bound).upper};
+      return t.kind == Kind::Bool ? Bounds{Poly{}, constant(1)} : Bounds{};
+    }
+    const Node *body = bodyOf(n);
+    if (!body)
+      return {};
+    open_.insert(n->tensor);
+    Bounds b = naturalBounds(body, depth + 1);
+    if (t.cycle >= 0) { // off the start it is `init`, or 0
+      const Node *init = t.totalInit ? t.totalInit : t.init;
+      b = either(b, init ? naturalBounds(init, depth + 1) : Bounds{Poly{}, Poly{}});
+    }
+    open_.erase(n->tensor);
+    return b;
   }
   case Op::Read:
   case Op::Where:
   case Op::Detach:
-    naturalBounds(n->args[0], a, depth + 1);
-    return;
-  case Op::Fill: {
-    Atom x = a, y = a;
-    naturalBounds(n->args[0], x, depth + 1);
-    naturalBounds(n->args[1], y, depth + 1);
-    if (x.lower && y.lower && key(*x.lower) == key(*y.lower))
-      a.lower = x.lower;
-    else if (x.lower && y.lower && x.lower->size() <= 1 && y.lower->size() <= 1 &&
-             (x.lower->empty() || x.lower->begin()->first.empty()) &&
-             (y.lower->empty() || y.lower->begin()->first.empty()))
-      a.lower = constant(
-          std::min(x.lower->empty() ? 0 : x.lower->begin()->second, y.lower->empty() ? 0 : y.lower->begin()->second));
-    return;
-  }
+    return naturalBounds(n->args[0], depth + 1);
+  case Op::Fill:
+    return either(naturalBounds(n->args[0], depth + 1), naturalBounds(n->args[1], depth + 1));
   case Op::Const:
-    a.lower = a.upper = constant(n->integer);
-    return;
+    return {constant(n->integer), constant(n->integer)};
   case Op::Index:
-    a.lower = Poly{};
-    a.upper = add(poly(p_.axes[n->axis].extent), constant(1), -1);
-    return;
+    return below(p_.axes[n->axis].extent);
   case Op::Map:
-    if (n->fn == Fn::ToInt && n->args[0]->kind == Kind::Bool) {
-      a.lower = Poly{};
-      a.upper = constant(1);
-    } else if (n->fn == Fn::Abs)
-      a.lower = Poly{};
-    else if (n->fn == Fn::Ilog2) {
-      a.lower = Poly{};
-      a.upper = constant(63);
-    } else if (n->fn == Fn::Select) {
-      Atom x = a, y = a;
-      naturalBounds(n->args[1], x, depth + 1);
-      naturalBounds(n->args[2], y, depth + 1);
-      if (x.lower && y.lower && *x.lower == *y.lower)
-        a.lower = x.lower;
-      if (x.upper && y.upper && *x.upper == *y.upper)
-        a.upper = x.upper;
-    }
-    return;
+    if (n->fn == Fn::ToInt && n->args[0]->kind == Kind::Bool)
+      return {Poly{}, constant(1)};
+    if (n->fn == Fn::Abs)
+      return {Poly{}, std::nullopt};
+    if (n->fn == Fn::Ilog2)
+      return {Poly{}, constant(63)};
+    if (n->fn == Fn::Select)
+      return either(naturalBounds(n->args[1], depth + 1), naturalBounds(n->args[2], depth + 1));
+    return {};
   default:
-    return;
+    return {};
   }
 }
 
@@ -255,9 +254,11 @@ Poly Prover::poly(const Node *n) {
       r = poly(n->extent);
       break;
     case Op::Tensor:
-      if (const Node *b = n->kind == Kind::Int ? bodyOf(n) : nullptr; b && b->kind == Kind::Int)
+      if (const Node *b = n->kind == Kind::Int ? bodyOf(n) : nullptr; b && b->kind == Kind::Int) {
+        open_.insert(n->tensor);
         r = poly(b);
-      else
+        open_.erase(n->tensor);
+      } else
         opaque = true;
       break;
     case Op::Where:
@@ -324,9 +325,8 @@ Poly Prover::poly(const Node *n) {
       opaque = true;
     }
   if (opaque) {
-    Atom a{AtomKind::Opaque, -1, {}, nullptr, {}, {}};
-    naturalBounds(n, a, 0);
-    r = atomPoly(atom(nodeKey(n), a));
+    Bounds b = naturalBounds(n, 0);
+    r = atomPoly(atom(nodeKey(n), Atom{AtomKind::Opaque, -1, {}, nullptr, b.lower, b.upper}));
   }
   --depth_;
   memo_[n] = r;
@@ -411,6 +411,8 @@ bool Prover::direct(Poly p) {
     }
     if (!nonNeg && !nonPos)
       return false;
+    if (a.kind == AtomKind::Min || a.kind == AtomKind::Max) // it is one of them
+      return std::all_of(a.args.begin(), a.args.end(), [&](const Poly &x) { return direct(substitute(p, pick, x)); });
     if (a.kind == AtomKind::Div) {
       auto c = a.args[1].size() == 1 && a.args[1].begin()->first.empty() ? a.args[1].begin()->second : 0;
       if (c > 0 && onlyLinear && linear % c == 0) {
@@ -491,23 +493,32 @@ bool Prover::nonNegative(const Poly &p, const Facts &facts, int depth) {
       int64_t sign = c;
       if (m.size() != 1)
         return false;
+      // The facts speak of the same case; one that contradicts them needs no proof.
+      auto inCase = [&](const Poly &value, const Facts &more) {
+        Facts all;
+        for (const Facts *from : {&facts, &more})
+          for (const Poly &f : *from) {
+            all.push_back(substitute(f, id, value));
+            if (direct(add(add({}, all.back(), -1), constant(-1))))
+              return true;
+          }
+        return nonNegative(substitute(p, id, value), all, depth + 1);
+      };
       if (a.kind == AtomKind::Select) {
         for (int side = 0; side < 2; ++side)
-          for (Facts &more : consequences(a.cond, side == 0, 0)) {
-            Facts all = facts;
-            all.insert(all.end(), more.begin(), more.end());
-            if (!nonNegative(substitute(p, id, a.args[side]), all, depth + 1))
+          for (Facts &more : consequences(a.cond, side == 0, 0))
+            if (!inCase(a.args[side], more))
               return false;
-          }
         return true;
       }
       bool every = (a.kind == AtomKind::Min) == (sign > 0);
       for (size_t k = 0; k < a.args.size(); ++k) {
-        Facts all = facts;
+        Facts more;
         for (size_t j = 0; every && j < a.args.size(); ++j)
           if (j != k) // this case is the one where args[k] is the extreme
-            all.push_back(a.kind == AtomKind::Min ? add(a.args[j], a.args[k], -1) : add(a.args[k], a.args[j], -1));
-        bool ok = nonNegative(substitute(p, id, a.args[k]), all, depth + 1);
+            more.push_back(a.kind == AtomKind::Min ? add(a.args[j], a.args[k], -1) : add(a.args[k], a.args[j], -1));
+        // Where one of them is enough it is a bound, not a case: the facts stay.
+        bool ok = every ? inCase(a.args[k], more) : nonNegative(substitute(p, id, a.args[k]), facts, depth + 1);
         if (ok && !every)
           return true;
         if (!ok && every)

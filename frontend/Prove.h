@@ -7,6 +7,7 @@
 #include "frontend/Program.h"
 #include <map>
 #include <optional>
+#include <set>
 
 namespace attnc {
 
@@ -57,7 +58,12 @@ private:
   Poly substitute(const Poly &p, int atom, const Poly &by);
   const Node *bodyOf(const Node *tensorNode) const;
   std::string nodeKey(const Node *n);
-  void naturalBounds(const Node *n, Atom &a, int depth);
+  struct Bounds {
+    std::optional<Poly> lower, upper;
+  };
+  Bounds naturalBounds(const Node *n, int depth);
+  Bounds either(const Bounds &x, const Bounds &y);
+  Poly extreme(AtomKind kind, const Poly &x, const Poly &y);
 
   const Program &p_;
   std::vector<Atom> atoms_;
@@ -65,6 +71,7 @@ private:
   std::map<const Node *, Poly> memo_;
   std::vector<bool> positive_;
   Facts facts_;
+  std::set<int> open_; ///< tensors whose equations are being looked at
   int depth_ = 0, steps_ = 0;
 };
 

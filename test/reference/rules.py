@@ -293,6 +293,17 @@ body("grad_through_inner_gradient", "v: [t], a: [], w0: []", "g: [], h: []",
      "P = W[t-1]  W = W[t-1] - a * grad((P - v) ** 2 / 2, P) init w0  y = W[t := last]  g = grad(y, w0)  h = grad(y, a)",
      {"v": [1.0, 2.0], "a": 0.25, "w0": 5.0}, {"g": 0.75**2, "h": -0.75 * (5 - 1) - (5 - 0.25 * 4 - 2)})
 
+# A choice inside a cycle has its natural bounds too, whether it is made now or was made a step ago.
+body("index_chosen_in_a_cycle", "x: [m], s: [m]", "y: [l], total: []",
+     """axis l:3
+  left: [l, m] = left[l-1] and m != pick  init s > 0
+  pick = fill(argmax[m](s where left[l-1]), -1)
+  S = S[l-1] + (x[m := pick] if pick >= 0 else 0)
+  y = S  total = S[l := last]""", {"x": [1.0, 10.0, 100.0], "s": [5.0, -1.0, 7.0]}, {"y": [100.0, 101.0, 101.0], "total": 101.0})
+body("index_from_a_step_ago", "next: [m, m'], x: [m]", "y: [l]",
+     "axis l:4  at = fill(argmax[m'](next[m := at[l-1]]), 0)  y = x[m := at] + x[m := at[l-1]] * 100 if l > 0 else 0",
+     {"next": [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]], "x": [1.0, 2.0, 3.0]}, {"y": [0.0, 203.0, 301.0, 102.0]})
+
 
 def _numeric(fn, x, h=1e-5):
     return (8 * (fn(x + h) - fn(x - h)) - (fn(x + 2 * h) - fn(x - 2 * h))) / (12 * h)
