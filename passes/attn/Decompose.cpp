@@ -12,7 +12,8 @@
 //   %p = select(%g, %e * %r, 0)
 //
 // A union shares %m and %z over all its operands. logsumexp is %m0 + log(%z) where %m is finite, else %m: -inf, inf and
-// NaN come out as themselves. A running sum, product or maximum becomes a recurrence along its axes.
+// NaN come out as themselves. In %s - logsumexp(%s) the maximum is taken off first. A running sum, product or maximum
+// becomes a recurrence along its axes.
 //
 // Leaves: reduce sum prod max min any all, argreduce, topk, argsort, rank, and the maps listed in Passes.td.
 // Pinned by test/passes/attn/decompose.mlir.
@@ -120,6 +121,14 @@ Value countElements(Build &b, const AxisTable &table, ArrayRef<StringAttr> axes,
 /// What is subtracted from the operands of exp: the maximum, but 0 where it is -inf, since -inf - -inf is NaN.
 static Value shiftOf(Build &b, Value m) { return b.select(b.eq(m, b.number(-Build::inf, m)), b.number(0, m), m); }
 
+/// The same maximum and sum as a softmax of this operand has, so that both are computed once.
+static Value sumOfExp(Build &b, ReduceOp op, Value &m, Value &m0) {
+  Axes axes = axesFrom(op.getAxes());
+  m = b.reduce(Reduction::Max, axes, op.getSource(), op.getGuard());
+  m0 = shiftOf(b, m);
+  return b.reduce(Reduction::Sum, axes, b.exp(b.sub(op.getSource(), m0)), op.getGuard());
+}
+
 Value decomposeReduce(ReduceOp op, const AxisTable &table) {
   Build b(op);
   Value x = op.getSource(), guard = op.getGuard();
@@ -135,9 +144,7 @@ Value decomposeReduce(ReduceOp op, const AxisTable &table) {
       guard = b.andOf(x, guard);
     return b.broadcast(countElements(b, table, axes, guard), wanted);
   case Reduction::LogSumExp: {
-    // The same maximum and sum as a softmax of this operand has, so that both are computed once.
-    Value m = b.reduce(Reduction::Max, axes, x, guard), m0 = shiftOf(b, m);
-    Value z = b.reduce(Reduction::Sum, axes, b.exp(b.sub(x, m0)), guard);
+    Value m, m0, z = sumOfExp(b, op, m, m0);
     return b.select(b.map(MapFn::IsFinite, m), b.add(m0, b.map(MapFn::Log, z)), m);
   }
   case Reduction::Norm:
@@ -174,6 +181,26 @@ SmallVector<Value> decomposeSoftmax(SoftmaxOp op) {
   for (auto [i, result] : llvm::enumerate(results))
     result = b.broadcast(b.guarded(op.guard(i), b.mul(result, r), 0), axesOf(op.getOuts()[i]));
   return results;
+}
+
+/// `s - logsumexp[j](s)`, the logarithm of a softmax, as (s - m) - log(z): m + log(z) would be rounded to the precision
+/// of a large m, and the difference keep that error. Null for any other map.
+static Value decomposeLogSoftmax(MapOp op) {
+  auto named = [](Value v) {
+    while (auto equation = v.getDefiningOp<EquationOp>())
+      v = equation.getBody();
+    return v;
+  };
+  if (op.getFn() != MapFn::Sub)
+    return {};
+  auto lse = named(op.getArgs()[1]).getDefiningOp<ReduceOp>();
+  if (!lse || lse.getRed() != Reduction::LogSumExp || named(lse.getSource()) != named(op.getArgs()[0]))
+    return {};
+  Build b(op);
+  Value x = lse.getSource(), m, m0;
+  Value z = sumOfExp(b, lse, m, m0);
+  Value apart = b.sub(b.sub(x, m0), b.map(MapFn::Log, z));
+  return b.select(b.map(MapFn::IsFinite, m), apart, b.sub(x, m));
 }
 
 //===--- running reductions -----------------------------------------------===//
@@ -256,6 +283,11 @@ void Decompose::runOnOperation() {
   attn::AxisTable table(mixer);
   int64_t cycle = attn::freshCycle(mixer);
   llvm::DenseMap<Operation *, unsigned> parts = attn::cycleParts(mixer);
+  for (auto map : llvm::make_early_inc_range(mixer.getBody()->getOps<attn::MapOp>()))
+    if (Value apart = attn::decomposeLogSoftmax(map)) {
+      map.replaceAllUsesWith(apart);
+      map.erase();
+    }
   for (Operation &op : llvm::make_early_inc_range(*mixer.getBody())) {
     SmallVector<Value> results;
     if (auto map = dyn_cast<attn::MapOp>(op))

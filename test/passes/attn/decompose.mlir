@@ -64,6 +64,22 @@ attn.mixer @reductions attributes {symbols = ["N"], axes = {i = "N", j = "4"}} {
   attn.output "d" %norm dims [[i]] storage f32 : [i] f32
 }
 
+// The logarithm of a softmax: the maximum comes off before the logarithm of the sum does.
+// CHECK-LABEL: @log_softmax
+attn.mixer @log_softmax attributes {symbols = ["N"], axes = {j = "N"}} {
+  %x = attn.input "x" dims [[j]] storage f32 -> [j] f32
+  %lse = attn.reduce logsumexp [j] %x : [j] f32 -> [] f32
+  %named = attn.equation "lse" %lse : [] f32
+  %y = attn.map sub(%x, %named) : [j] f32, [] f32 -> [j] f32
+  attn.output "y" %y dims [[j]] storage f32 : [j] f32
+  // CHECK: attn.equation "lse"
+  // CHECK: %[[M:.+]] = attn.reduce max [j]
+  // CHECK: %[[LOG:.+]] = attn.map log
+  // CHECK: %[[APART:.+]] = attn.map sub(%{{.+}}, %[[LOG]])
+  // CHECK: %[[FINITE:.+]] = attn.map isfinite(%[[M]])
+  // CHECK: attn.map select(%[[FINITE]], %[[APART]], %{{.+}})
+}
+
 // A running sum along two axes: the inner one steps back and wraps.
 // CHECK-LABEL: @cum
 attn.mixer @cum attributes {symbols = ["N"], axes = {n = "N", u = "16"}} {
