@@ -15,13 +15,15 @@ namespace attnc {
 
 namespace {
 /// `from` reads `to`; `read` null: at its own position. `bound`: axes that a reduction or the like runs over at that
-/// place.
+/// place. `shift`: the read stands in the init that this read of `from` falls back to.
 struct Edge {
   int from, to;
   const Node *read;
   AxisSet bound;
   Span span;
-  std::set<AxisId> settled; ///< leaves of a flat shift that are loops already
+  std::set<AxisId> settled = {}; ///< leaves of a flat shift that are loops already
+  const Node *shift = nullptr;
+  int recurrence = -1; ///< the tensor whose init it is
 };
 
 void walk(const Program &p, const Node *n, const AxisSet &bound, int from, std::vector<Edge> &out,
@@ -39,11 +41,11 @@ void walk(const Program &p, const Node *n, const AxisSet &bound, int from, std::
   };
   switch (n->op) {
   case Op::Tensor:
-    out.push_back({from, n->tensor, nullptr, bound, n->span, {}});
+    out.push_back({from, n->tensor, nullptr, bound, n->span});
     return;
   case Op::Read:
     if (n->args[0]->op == Op::Tensor)
-      out.push_back({from, n->args[0]->tensor, n, bound, n->span, {}});
+      out.push_back({from, n->args[0]->tensor, n, bound, n->span});
     for (const ReadItem &r : n->reads) {
       walk(p, r.index, bound, from, out, seen);
       walk(p, r.bound, bound, from, out, seen);
@@ -54,7 +56,7 @@ void walk(const Program &p, const Node *n, const AxisSet &bound, int from, std::
     for (AxisId a : n->kept)
       if (!bound.contains(a))
         b.erase(a);
-    out.push_back({from, n->tensor, nullptr, bound, n->span, {}});
+    out.push_back({from, n->tensor, nullptr, bound, n->span});
     walk(p, n->args[0], b, from, out, seen);
     return;
   }
@@ -146,6 +148,10 @@ Relation relation(const Program &p, Prover &prover, const Edge &e, AxisId a) {
   const Tensor &from = p.tensors[e.from], &to = p.tensors[e.to];
   if (!from.axes.contains(a) || !to.axes.contains(a) || e.bound.contains(a))
     return {};
+  if (e.shift) // an init is read at the place of the shift
+    for (const ReadItem &r : e.shift->reads)
+      if (std::find(r.leaves.begin(), r.leaves.end(), a) != r.leaves.end())
+        return {};
   if (e.read)
     for (const ReadItem &r : e.read->reads) {
       if (std::find(r.leaves.begin(), r.leaves.end(), a) == r.leaves.end())
@@ -193,21 +199,28 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
   prover.assumePositive(std::vector<bool>(p_->signature.symbols.size(), true));
   std::set<int> in(members.begin(), members.end());
   std::vector<Edge> edges;
-  for (int t : members) {
+  auto readsOf = [&](int t, const Node *expr) {
     std::set<std::pair<const Node *, std::vector<AxisId>>> seen;
-    std::vector<Edge> all;
-    walk(*p_, p_->tensors[t].body, {}, t, all, seen);
-    for (Edge &e : all)
-      if (in.count(e.to))
-        edges.push_back(e);
-    seen.clear();
-    all.clear();
-    walk(*p_, p_->tensors[t].init, {}, t, all, seen);
-    for (Edge &e : all)
-      if (in.count(e.to)) {
-        error(Msg::A302, e.span, {p_->tensors[t].name}).note(p_->tensors[t].span, "the recurrence");
-        return false;
-      }
+    std::vector<Edge> all, inside;
+    walk(*p_, expr, {}, t, all, seen);
+    std::copy_if(all.begin(), all.end(), std::back_inserter(inside), [&](const Edge &e) { return in.count(e.to) > 0; });
+    return inside;
+  };
+  for (int t : members)
+    for (const Edge &e : readsOf(t, p_->tensors[t].body))
+      edges.push_back(e);
+  // Who reads a state through a shift reads its init too, and what that reads.
+  std::set<std::pair<int, const Node *>> told;
+  for (size_t k = 0; k < edges.size(); ++k) {
+    const Edge by = edges[k];
+    if (!by.read || !p_->tensors[by.to].init || !told.insert({by.from, by.read}).second)
+      continue;
+    for (Edge e : readsOf(by.from, p_->tensors[by.to].init)) {
+      e.shift = by.read;
+      e.recurrence = by.to;
+      e.bound |= by.bound;
+      edges.push_back(e);
+    }
   }
   std::vector<AxisId> candidates;
   for (const Edge &e : edges)
@@ -236,14 +249,20 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
         used |= s.axis == a;
       if (used)
         continue;
+      // Each circle that is left gets the loop, unless a member is without the axis: then it runs outside the loop.
+      // What passes from one circle to another orders neither; one is computed before the other.
+      std::vector<bool> has(comps.size(), true);
+      for (size_t k = 0; k < comps.size(); ++k)
+        for (int t : comps[k])
+          has[k] = has[k] && p_->tensors[t].axes.contains(a);
       std::vector<Relation> rels;
       int dir = 0, gain = 0;
       bool ok = true;
       for (const Edge &e : edges) {
-        Relation r = relation(*p_, prover, e, a);
-        // What lies outside the remaining circles and has no position along this axis is computed before its loop.
-        if (r.rel == Rel::Unknown && componentOf[e.from] != componentOf[e.to] && !p_->tensors[e.to].axes.contains(a))
-          r = {Rel::Same, 0, nullptr};
+        size_t k = componentOf[e.from];
+        Relation r{Rel::Same, 0, nullptr};
+        if (has[k] && componentOf[e.to] == k)
+          r = relation(*p_, prover, e, a);
         rels.push_back(r);
         if (r.rel == Rel::Unknown || (r.dir && dir && r.dir != dir))
           ok = false;
@@ -276,6 +295,12 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
           break;
         }
       std::set<int> rs(ring.begin(), ring.end());
+      for (const Edge &e : edges)
+        if (e.shift && rs.count(e.from) && rs.count(e.to)) {
+          error(Msg::A302, e.span, {p_->tensors[e.recurrence].name})
+              .note(p_->tensors[e.recurrence].span, "the recurrence");
+          return false;
+        }
       auto label = [&](int t) {
         return p_->tensors[t].name.empty() ? spanText(p_->tensors[t].span) : p_->tensors[t].name;
       };
@@ -402,6 +427,14 @@ void Checker::markStarts() {
       info_[id].shifted = info_[id].shifted || r.start != 0;
     }
   }
+  // The axes along which each state is read at an earlier position.
+  std::vector<AxisSet> moved(p_->tensors.size());
+  for (const Node &n : p_->arena)
+    if (n.op == Op::Read && n.args[0]->op == Op::Tensor)
+      for (const ReadItem &r : n.reads)
+        if (r.start)
+          for (AxisId a : r.leaves)
+            moved[n.args[0]->tensor].insert(a);
   std::map<const ast::Expr *, bool> used;
   for (size_t i = 0; i < info_.size(); ++i)
     if (info_[i].init)
@@ -417,9 +450,9 @@ void Checker::markStarts() {
       continue;
     }
     if (t.cycle >= 0 && t.init)
-      for (const ScanAxis &s : p_->cycles[t.cycle].loops)
-        if (t.init->axes.contains(s.axis) && told.insert(info_[i].init).second)
-          error(Msg::A304, info_[i].init->span, {p_->axes[s.axis].name}).note(t.span, "the recurrence");
+      for (AxisId a : moved[i])
+        if (t.init->axes.contains(a) && told.insert(info_[i].init).second)
+          error(Msg::A304, info_[i].init->span, {p_->axes[a].name}).note(t.span, "the recurrence");
   }
 }
 

@@ -35,11 +35,8 @@ public:
       }
       const Cycle &c = p_.cycles[~o];
       // A state is there at every position: until that is checked, its reads take it so.
-      for (int t : c.tensors) {
+      for (int t : c.tensors)
         p_.tensors[t].causes = raggedCauses(p_.tensors[t].axes, p_.tensors[t].span);
-        if (p_.tensors[t].init)
-          p_.tensors[t].totalInit = initOf(t);
-      }
       for (int t : c.tensors)
         finish(t);
     }
@@ -214,16 +211,22 @@ private:
     return out;
   }
 
+  /// When it is first needed: an init may read what its recurrence has computed before, along other axes.
   Node *initOf(int t) {
-    Value v = total(p_.tensors[t].init);
-    // An init that may be absent makes the state absent; checkPresence looks at its causes through the tensor.
-    initCauses_[t] = v.causes;
-    return v.node;
+    Tensor &tensor = p_.tensors[t];
+    if (tensor.init && !tensor.totalInit) {
+      Value v = total(tensor.init);
+      // An init that may be absent makes the state absent; checkPresence looks at its causes through the tensor.
+      initCauses_[t] = v.causes;
+      tensor.totalInit = v.node;
+    }
+    return tensor.totalInit;
   }
 
   void finish(int t) {
     Value v = total(p_.tensors[t].body);
     Tensor &tensor = p_.tensors[t];
+    initOf(t);
     tensor.total = broadcast(v.node, tensor.axes);
     std::vector<Cause> causes = v.causes;
     if (auto it = initCauses_.find(t); it != initCauses_.end())
@@ -667,7 +670,8 @@ private:
     };
     Node *value = read(x.node);
     if (!isFalse(off)) {
-      Node *init = recurrence && recurrence->totalInit ? read(recurrence->totalInit) : zero(n->kind, s);
+      Node *init = recurrence ? initOf(n->args[0]->tensor) : nullptr;
+      init = init ? read(init) : zero(n->kind, s);
       value = map(Fn::Select, n->kind, {off, init, value}, s);
     }
     out.node = broadcast(value, n->axes);

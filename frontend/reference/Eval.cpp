@@ -153,9 +153,17 @@ void Evaluator::runCycle(int index) {
   }
   for (const ScanAxis &s : cycle.loops)
     pos_[s.axis] = s.dir > 0 ? 0 : extents_[s.axis] - 1;
+  // A tensor without one of the loops may read all its rounds.
+  auto due = [&](const AxisSet &axes) {
+    for (const ScanAxis &s : cycle.loops)
+      if (!axes.contains(s.axis) && pos_[s.axis] != (s.dir > 0 ? extents_[s.axis] - 1 : 0))
+        return false;
+    return true;
+  };
   for (;;) {
     for (size_t k = 0; k < cycle.tensors.size(); ++k)
-      forEach(others[k], [&] { evalTensor(tensors_[cycle.tensors[k]]); });
+      if (due(program_.tensors[cycle.tensors[k]].axes))
+        forEach(others[k], [&] { evalTensor(tensors_[cycle.tensors[k]]); });
     size_t k = cycle.loops.size();
     for (; k > 0; --k) {
       const ScanAxis &s = cycle.loops[k - 1];

@@ -87,7 +87,8 @@ LogicalResult Plan::schedule(ArrayRef<int> list, ArrayRef<Loop> open, Nodes &int
   auto remaining = [&](ArrayRef<int> members) {
     SmallVector<Loop> loops;
     for (Loop l : loopsOf(members))
-      if (llvm::none_of(open, [&](Loop o) { return o.axis == l.axis; }))
+      if (llvm::none_of(open, [&](Loop o) { return o.axis == l.axis; }) &&
+          llvm::all_of(members, [&](int s) { return stages[s].axes.contains(l.axis); }))
         loops.push_back(l);
     return loops;
   };

@@ -226,6 +226,9 @@ body("chunk_restarts", "x: [t=(n u:2)]", "a: [t], c: [t], e: [n]", "a = a[t-1] +
 body("chunk_memory", "x: [t=(n u:2)]", "w: [t]", "start = w[n-1, u := last]  w = w[t-1] + x * (1 + start) init 0.5",
      {"x": [1.0, 2.0, 3.0]}, {"w": [2.0, 5.0, 23.0]})
 body("coupled", "x: [t]", "a: [t], c: [t]", "a = a[t-1] + c[t-1] + x  c = a - c[t-1] init 1", {"x": [1.0, 1.0, 1.0]}, {"a": [2.0, 4.0, 8.0], "c": [1.0, 3.0, 5.0]})
+body("rounds_in_a_step", "x: [t]", "h: [t], g: [t]", "axis l:3, m:2  X = 2 * X[l-1] init h[t-1] + x  Y = Y[m-1] + 1 init X[l := last]  h = Y[m := last]"
+     "  P = x + g[t-1] if l == 0 else Q[l-1]  Q = 2 * P  g = Q[l := last] init 1",
+     {"x": [1.0, 2.0]}, {"h": [10.0, 98.0], "g": [16.0, 144.0]})
 body("two_steps", "x: [t]", "f: [t]", "f = f[t-1] + f[t-2] + x init 1", {"x": [0.0] * 5}, {"f": [2.0, 3.0, 5.0, 8.0, 13.0]})
 body("taps", "x: [t], a: [r]", "y: [t]", "y = x + sum[r](a * y[t - 1 - r])", {"x": [1.0, 0.0, 0.0, 0.0], "a": [0.5, 0.25]}, {"y": [1.0, 0.5, 0.5, 0.375]})
 body("wavefront", "w: [i, j]", "H: [i, j]", "H = w + max(H[i-1, j-1], H[i-1] - 1, H[j-1] - 1) init 0",
