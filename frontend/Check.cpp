@@ -2,12 +2,12 @@
 #include "frontend/Check.h"
 #include "frontend/Checker.h"
 #include "frontend/Presence.h"
+#include "runtime/DeepStack.h"
 #include "runtime/Tensor.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fmt/format.h>
-#include <pthread.h>
 
 namespace attnc {
 
@@ -563,26 +563,10 @@ std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, 
     }
     return nullptr;
   }
-  // Equations nest as deep as the parser allows, and functions on top of that: the recursion gets a stack of its own.
-  struct Job {
-    Checker checker;
-    std::unique_ptr<Program> program;
-  } job{Checker(spec, *found, options, diags), nullptr};
-  auto body = [](void *arg) -> void * {
-    Job &j = *static_cast<Job *>(arg);
-    j.program = j.checker.run();
-    return nullptr;
-  };
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_t thread;
-  if (pthread_attr_setstacksize(&attributes, size_t(1) << 29) == 0 &&
-      pthread_create(&thread, &attributes, body, &job) == 0)
-    pthread_join(thread, nullptr);
-  else
-    body(&job); // no room for it: the caller's stack serves all but the deepest specs
-  pthread_attr_destroy(&attributes);
-  return std::move(job.program);
+  // Equations nest as deep as the parser allows, and functions on top of that.
+  std::unique_ptr<Program> program;
+  onDeepStack([&] { program = Checker(spec, *found, options, diags).run(); });
+  return program;
 }
 
 void checkSpec(const Spec &spec, Diagnostics &diags) {

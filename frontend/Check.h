@@ -29,7 +29,7 @@ struct CheckOptions {
 
 /// Names of the file's mixers, in order.
 std::vector<std::string> mixerNames(const Spec &spec);
-/// Checks one mixer. Null after an error. `mixer` empty: the only one.
+/// Checks one mixer, absence included: its tensors are total. Null after an error. `mixer` empty: the only one.
 std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, const CheckOptions &options,
                                     Diagnostics &diags);
 /// Everything that needs no data and no mixer choice: all mixers, schedules, unused functions.

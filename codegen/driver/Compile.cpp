@@ -6,7 +6,6 @@
 #include "dialect/attn/Attn.h"
 #include "dialect/attn/Emit.h"
 #include "dialect/tile/Tile.h"
-#include "frontend/Presence.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
@@ -115,10 +114,6 @@ private:
     options.params = request_.params;
     options.leftOut = request_.leftOut;
     program_ = checkMixer(spec_, request_.mixer, options, diags_);
-    if (program_ && !diags_.hasErrors()) {
-      totalize(*program_);
-      checkPresence(*program_, diags_);
-    }
     answer_.status = CompileAnswer::Wrong;
     return program_ && !diags_.hasErrors();
   }

@@ -3,19 +3,18 @@
 // Checks here; hands the runtime's library a table through which it asks for signatures and code later.
 //===----------------------------------------------------------------------===//
 #include "codegen/driver/Compile.h"
-#include "frontend/Presence.h"
 #include "runtime/ApiPrivate.h"
 #include "runtime/ApiTypes.h"
 #include "runtime/Cache.h"
 #include "runtime/CacheBytes.h"
 #include "runtime/CacheSignature.h"
+#include "runtime/DeepStack.h"
 #include "runtime/KernelBinding.h"
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <functional>
-#include <pthread.h>
 
 using namespace attnc;
 
@@ -50,24 +49,6 @@ std::vector<DiagnosticData> dataOf(const Diagnostics &diags) {
 attnc_error *errorOf(int code, const std::string &message, const std::vector<DiagnosticData> &diagnostics = {}) {
   std::string bytes = serializeDiagnostics(diagnostics);
   return attnc_private_error_create(code, message.c_str(), bytes.data(), bytes.size());
-}
-
-/// Deep specs are walked recursively: the work gets a thread with a large stack, as in tools/attnc/Main.cpp.
-void onLargeStack(const std::function<void()> &body) {
-  pthread_attr_t attributes;
-  pthread_t thread;
-  auto run = [](void *p) -> void * {
-    (*static_cast<const std::function<void()> *>(p))();
-    return nullptr;
-  };
-  if (pthread_attr_init(&attributes) != 0)
-    return body();
-  if (pthread_attr_setstacksize(&attributes, size_t(1) << 29) == 0 &&
-      pthread_create(&thread, &attributes, run, const_cast<std::function<void()> *>(&body)) == 0)
-    pthread_join(thread, nullptr);
-  else
-    body();
-  pthread_attr_destroy(&attributes);
 }
 
 std::string libraryStamp() {
@@ -107,10 +88,6 @@ std::unique_ptr<Program> checked(const KernelSource &source, const std::set<std:
   options.params = source.request.params;
   options.leftOut = leftOut;
   std::unique_ptr<Program> program = checkMixer(*source.spec, source.request.mixer, options, diags);
-  if (program && !diags.hasErrors()) {
-    totalize(*program);
-    checkPresence(*program, diags);
-  }
   return diags.hasErrors() ? nullptr : std::move(program);
 }
 
@@ -119,18 +96,17 @@ template <class F> int answerTo(const char *bytes, size_t size, char **answer, s
   try {
     Reply reply;
     VariantKey key;
-    if (parseVariantKey({bytes, size}, key))
-      onLargeStack([&] {
-        try {
-          body(key, reply);
-        } catch (const std::bad_alloc &) {
-          reply.status = MixerStatus::OutOfMemory;
-          reply.error = "out of memory";
-        } catch (const std::exception &e) {
-          reply.status = MixerStatus::Internal;
-          reply.error = e.what();
-        }
-      });
+    if (parseVariantKey({bytes, size}, key)) {
+      try {
+        onDeepStack([&] { body(key, reply); });
+      } catch (const std::bad_alloc &) {
+        reply.status = MixerStatus::OutOfMemory;
+        reply.error = "out of memory";
+      } catch (const std::exception &e) {
+        reply.status = MixerStatus::Internal;
+        reply.error = e.what();
+      }
+    }
     return reply.send(answer, answerSize);
   } catch (...) {
     return 1;
@@ -204,37 +180,30 @@ attnc_error *compileSpec(attnc_engine *engine, std::unique_ptr<KernelSource> sou
 
   Diagnostics diags;
   std::unique_ptr<Program> program;
-  std::exception_ptr thrown;
-  onLargeStack([&] {
-    try {
-      source->spec = fromFile ? loadSpec(request.path, diags) : loadSpecText(request.path, request.text, diags);
-      if (!source->spec || diags.hasErrors())
-        return;
-      request.text = std::string(source->spec->sources[0]->text());
-      std::vector<std::string> names = mixerNames(*source->spec);
-      if (request.mixer.empty() && names.size() == 1)
-        request.mixer = names[0];
-      bool known = false;
-      std::string list;
-      for (const std::string &n : names) {
-        known |= n == request.mixer;
-        list += (list.empty() ? "" : ", ") + n;
-      }
-      if (!known) {
-        sentence = request.mixer.empty()
-                       ? fmt::format("{} has {} mixers; name one: {}", request.path, names.size(), list)
-                       : fmt::format("{} has no mixer '{}'; it has {}", request.path, request.mixer, list);
-        return;
-      }
-      checkSpec(*source->spec, diags);
-      if (!diags.hasErrors())
-        program = checked(*source, {}, diags);
-    } catch (...) {
-      thrown = std::current_exception();
+  onDeepStack([&] {
+    source->spec = fromFile ? loadSpec(request.path, diags) : loadSpecText(request.path, request.text, diags);
+    if (!source->spec || diags.hasErrors())
+      return;
+    request.text = std::string(source->spec->sources[0]->text());
+    std::vector<std::string> names = mixerNames(*source->spec);
+    if (request.mixer.empty() && names.size() == 1)
+      request.mixer = names[0];
+    bool known = false;
+    std::string list;
+    for (const std::string &n : names) {
+      known |= n == request.mixer;
+      list += (list.empty() ? "" : ", ") + n;
     }
+    if (!known) {
+      sentence = request.mixer.empty()
+                     ? fmt::format("{} has {} mixers; name one: {}", request.path, names.size(), list)
+                     : fmt::format("{} has no mixer '{}'; it has {}", request.path, request.mixer, list);
+      return;
+    }
+    checkSpec(*source->spec, diags);
+    if (!diags.hasErrors())
+      program = checked(*source, {}, diags);
   });
-  if (thrown)
-    std::rethrow_exception(thrown);
   if (!sentence.empty())
     return errorOf(ATTNC_INVALID_ARGUMENT, sentence);
   if (!program)

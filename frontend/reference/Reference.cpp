@@ -1,8 +1,8 @@
 #include "frontend/reference/Reference.h"
 #include "frontend/reference/Evaluator.h"
+#include "runtime/DeepStack.h"
 #include <fmt/format.h>
 #include <new>
-#include <pthread.h>
 
 namespace attnc {
 namespace reference {
@@ -55,56 +55,25 @@ void Evaluator::run(std::map<std::string, HostTensor> &outputs) {
   }
 }
 
-namespace {
-/// Recursion follows the equations, and gradients follow recurrences: give it room.
-constexpr size_t kStacks[] = {size_t(1) << 30, size_t(64) << 20};
-
-struct Job {
-  const Program &program;
-  const std::vector<int64_t> &symbols;
-  const std::map<std::string, HostTensor> &inputs;
-  std::map<std::string, HostTensor> &outputs;
-  std::string &error;
-  size_t stack = 0;
-  bool ok = false;
-};
-
-void *work(void *argument) {
-  Job &job = *static_cast<Job *>(argument);
-  try {
-    Evaluator evaluator(job.program, job.symbols, job.inputs);
-    const char *top = static_cast<const char *>(__builtin_frame_address(0));
-    evaluator.setStackLimit(top - job.stack + (job.stack / 16));
-    evaluator.run(job.outputs);
-    job.ok = true;
-  } catch (const EvalError &e) {
-    job.error = e.message;
-  } catch (const std::bad_alloc &) {
-    job.error = "the reference ran out of memory; use smaller extents";
-  }
-  return nullptr;
-}
-} // namespace
 } // namespace reference
 
 bool evaluateReference(const Program &program, const std::vector<int64_t> &symbols,
                        const std::map<std::string, HostTensor> &inputs, std::map<std::string, HostTensor> &outputs,
                        std::string &error) {
-  reference::Job job{program, symbols, inputs, outputs, error};
-  for (size_t stack : reference::kStacks) {
-    job.stack = stack;
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, stack);
-    pthread_t thread;
-    bool started = pthread_create(&thread, &attributes, reference::work, &job) == 0;
-    pthread_attr_destroy(&attributes);
-    if (started) {
-      pthread_join(thread, nullptr);
-      return job.ok;
-    }
+  try {
+    // Recursion follows the equations, and gradients follow recurrences.
+    onDeepStack([&] {
+      reference::Evaluator evaluator(program, symbols, inputs);
+      const char *here = static_cast<const char *>(__builtin_frame_address(0)), *end = stackEnd();
+      evaluator.setStackLimit(end ? end + (here - end) / 16 : nullptr);
+      evaluator.run(outputs);
+    });
+    return true;
+  } catch (const reference::EvalError &e) {
+    error = e.message;
+  } catch (const std::bad_alloc &) {
+    error = "the reference ran out of memory; use smaller extents";
   }
-  error = "the reference could not start its thread";
   return false;
 }
 

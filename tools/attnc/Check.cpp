@@ -81,11 +81,7 @@ bool checkFile(const Options &options, const std::string &path, Json &json) {
         used.insert(p.first);
       size_t before = diags.errorCount();
       std::unique_ptr<Program> program = checkMixer(*spec, mixer.name.text, check, diags);
-      if (!program || diags.errorCount() != before)
-        continue;
-      totalize(*program);
-      checkPresence(*program, diags);
-      if (diags.errorCount() == before)
+      if (program && diags.errorCount() == before)
         signatures.push_back(program->signature);
     }
     for (auto &p : options.params)

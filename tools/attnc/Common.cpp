@@ -120,10 +120,6 @@ std::unique_ptr<Program> checkChosen(const Options &options, const Chosen &chose
   check.params = options.params;
   check.leftOut = leftOut;
   std::unique_ptr<Program> program = checkMixer(*chosen.spec, chosen.mixer->name.text, check, diags);
-  if (program && !diags.hasErrors()) {
-    totalize(*program);
-    checkPresence(*program, diags);
-  }
   show(options, diags);
   chosen.saidSomething |= !diags.all().empty();
   return diags.hasErrors() ? nullptr : std::move(program);

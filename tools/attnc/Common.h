@@ -1,7 +1,6 @@
 //===- What the subcommands share -----------------------------------------===//
 #pragma once
 #include "frontend/Check.h"
-#include "frontend/Presence.h"
 #include "runtime/Tensor.h"
 #include "tools/attnc/Json.h"
 #include "tools/attnc/Options.h"

@@ -1,10 +1,10 @@
 //===- attnc --------------------------------------------------------------===//
+#include "runtime/DeepStack.h"
 #include "tools/attnc/Common.h"
 #include <cstdio>
 #include <exception>
 #include <fmt/format.h>
 #include <new>
-#include <pthread.h>
 
 using namespace attnc::cli;
 
@@ -51,28 +51,8 @@ static int guarded(int argc, char **argv) {
   return kWrong;
 }
 
-/// Specs make graphs that are walked recursively; a long chain of equations is deep. So the work gets a stack that is
-/// large, and costs nothing until it is used.
 int main(int argc, char **argv) {
-  struct Job {
-    int argc;
-    char **argv;
-    int status;
-  } job = {argc, argv, kWrong};
-  auto body = [](void *p) -> void * {
-    Job &j = *static_cast<Job *>(p);
-    j.status = guarded(j.argc, j.argv);
-    return nullptr;
-  };
-  pthread_attr_t attributes;
-  pthread_t thread;
-  constexpr size_t kStack = size_t(1) << 29;
-  if (pthread_attr_init(&attributes) != 0)
-    return guarded(argc, argv);
-  if (pthread_attr_setstacksize(&attributes, kStack) == 0 && pthread_create(&thread, &attributes, body, &job) == 0)
-    pthread_join(thread, nullptr);
-  else
-    job.status = guarded(argc, argv);
-  pthread_attr_destroy(&attributes);
-  return job.status;
+  int status = kWrong;
+  attnc::onDeepStack([&] { status = guarded(argc, argv); });
+  return status;
 }

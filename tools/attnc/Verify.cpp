@@ -131,10 +131,6 @@ private:
     check.params = options_.params;
     check.leftOut = leftOut;
     std::unique_ptr<Program> program = checkMixer(*chosen_.spec, chosen_.mixer->name.text, check, diags);
-    if (program && !diags.hasErrors()) {
-      totalize(*program);
-      checkPresence(*program, diags);
-    }
     if (!program || diags.hasErrors()) {
       if (mayFail)
         return kDone;
