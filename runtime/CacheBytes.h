@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,13 @@ public:
   void text(std::string_view s) {
     u64(s.size());
     bytes_.append(s.data(), s.size());
+  }
+  void numbers(const std::map<std::string, int64_t> &map) {
+    u64(map.size());
+    for (auto &[name, value] : map) {
+      text(name);
+      i64(value);
+    }
   }
   std::string take() { return std::move(bytes_); }
   const std::string &bytes() const { return bytes_; }
@@ -65,6 +73,14 @@ public:
     if (n > rest_.size())
       good_ = false;
     return good_ ? n : 0;
+  }
+  std::map<std::string, int64_t> numbers() {
+    std::map<std::string, int64_t> map;
+    for (uint64_t n = count(); n > 0; --n) {
+      std::string name = text();
+      map[name] = i64();
+    }
+    return map;
   }
   bool good() const { return good_; }
   bool atEnd() const { return good_ && rest_.empty(); }

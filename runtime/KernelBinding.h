@@ -23,6 +23,4 @@ struct Mixer::Binding {
   std::string memory; ///< what a refusal of memory says; made when it was bound
 };
 
-bool parseVariantKey(std::string_view bytes, VariantKey &key);
-
 } // namespace attnc

@@ -4,7 +4,6 @@
 #include "runtime/CacheSignature.h"
 #include "runtime/KernelBinding.h"
 #include <fmt/format.h>
-#include <tuple>
 
 namespace attnc {
 
@@ -17,48 +16,6 @@ int64_t TensorView::count() const {
 
 TensorView viewOf(const HostTensor &t) {
   return {true, t.dtype, int32_t(t.shape.size()), t.shape.data(), t.strides.data(), static_cast<char *>(t.data)};
-}
-
-bool VariantKey::operator<(const VariantKey &o) const {
-  return std::tie(leftOut, dtypes, extents) < std::tie(o.leftOut, o.dtypes, o.extents);
-}
-
-std::string VariantKey::serialize() const {
-  ByteWriter w;
-  w.u64(leftOut.size());
-  for (const std::string &name : leftOut)
-    w.text(name);
-  w.u64(dtypes.size());
-  for (auto &[name, dtype] : dtypes) {
-    w.text(name);
-    w.u8(uint8_t(dtype));
-  }
-  w.u64(extents.size());
-  for (auto &[name, value] : extents) {
-    w.text(name);
-    w.i64(value);
-  }
-  return w.take();
-}
-
-bool parseVariantKey(std::string_view bytes, VariantKey &key) {
-  ByteReader r(bytes);
-  key = {};
-  for (uint64_t n = r.count(); n > 0; --n)
-    key.leftOut.insert(r.text());
-  for (uint64_t n = r.count(); n > 0; --n) {
-    std::string name = r.text();
-    uint8_t dtype = r.u8();
-    if (dtype > uint8_t(DType::Bool))
-      r.setBad();
-    else
-      key.dtypes[name] = DType(dtype);
-  }
-  for (uint64_t n = r.count(); n > 0; --n) {
-    std::string name = r.text();
-    key.extents[name] = r.i64();
-  }
-  return r.atEnd();
 }
 
 Mixer::Mixer(Signature signature, MixerCompiler compiler)

@@ -12,6 +12,7 @@
 #include "runtime/Signature.h"
 #include "runtime/Tensor.h"
 #include "runtime/Threads.h"
+#include "runtime/Variant.h"
 #include <atomic>
 #include <functional>
 #include <map>
@@ -37,14 +38,6 @@ struct TensorView {
 TensorView viewOf(const HostTensor &tensor); ///< valid as long as the tensor's shape and strides
 
 enum class MixerStatus { Done, InvalidArgument, InvalidSpec, Unavailable, OutOfMemory, Internal };
-
-struct VariantKey {
-  std::set<std::string> leftOut;
-  std::map<std::string, DType> dtypes;
-  std::map<std::string, int64_t> extents; ///< symbols that code was specialised on
-  bool operator<(const VariantKey &o) const;
-  std::string serialize() const;
-};
 
 /// Where code comes from; none for a mixer loaded from bytes.
 struct MixerCompiler {

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #include "runtime/Npy.h"
 #include "runtime/File.h"
+#include "runtime/HeaderScanner.h"
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
@@ -14,7 +15,6 @@ namespace attnc {
 
 namespace {
 constexpr size_t kMaxHeader = 1 << 20;
-constexpr size_t kMaxRank = 64;
 
 struct Header {
   std::string descr;
@@ -22,9 +22,9 @@ struct Header {
   std::vector<int64_t> shape;
 };
 
-class DictReader {
+class DictReader : HeaderScanner {
 public:
-  explicit DictReader(std::string_view s) : s_(s) {}
+  using HeaderScanner::HeaderScanner;
   bool read(Header &h) {
     if (!accept('{'))
       return false;
@@ -46,17 +46,6 @@ public:
   }
 
 private:
-  char peek() {
-    while (at_ < s_.size() && (s_[at_] == ' ' || s_[at_] == '\n' || s_[at_] == '\t' || s_[at_] == '\r'))
-      ++at_;
-    return at_ < s_.size() ? s_[at_] : '\0';
-  }
-  bool accept(char c) {
-    if (peek() != c)
-      return false;
-    ++at_;
-    return true;
-  }
   bool string(std::string &out) {
     char quote = peek();
     if (quote != '\'' && quote != '"')
@@ -84,23 +73,15 @@ private:
     if (!accept('('))
       return false;
     while (!accept(')')) {
-      int64_t v = 0;
-      bool digits = false;
-      for (peek(); at_ < s_.size() && s_[at_] >= '0' && s_[at_] <= '9'; ++at_, digits = true)
-        if (__builtin_mul_overflow(v, int64_t(10), &v) || __builtin_add_overflow(v, int64_t(s_[at_] - '0'), &v))
-          return false;
+      if (!extent(out))
+        return false;
       if (at_ < s_.size() && s_[at_] == 'L') // Python 2 wrote long integers so
         ++at_;
-      if (!digits || out.size() == kMaxRank)
-        return false;
-      out.push_back(v);
       if (!accept(',') && peek() != ')')
         return false;
     }
     return true;
   }
-  std::string_view s_;
-  size_t at_ = 0;
 };
 
 template <typename From, typename To> bool widen(const std::string &raw, HostTensor &out, int64_t count) {

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #include "runtime/Safetensors.h"
 #include "runtime/File.h"
+#include "runtime/HeaderScanner.h"
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
@@ -15,16 +16,15 @@ namespace attnc {
 namespace {
 constexpr uint64_t kMaxHeader = 100'000'000; // the format's own limit
 constexpr int kMaxDepth = 32;
-constexpr size_t kMaxRank = 64;
 
 struct Entry {
   std::string dtype;
   std::vector<int64_t> shape, offsets;
 };
 
-class JsonReader {
+class JsonReader : HeaderScanner {
 public:
-  explicit JsonReader(std::string_view s) : s_(s) {}
+  using HeaderScanner::HeaderScanner;
 
   bool readHeader(std::map<std::string, Entry> &out) {
     bool ok = object([&](const std::string &name) {
@@ -48,17 +48,6 @@ public:
   }
 
 private:
-  char peek() {
-    while (at_ < s_.size() && (s_[at_] == ' ' || s_[at_] == '\n' || s_[at_] == '\t' || s_[at_] == '\r'))
-      ++at_;
-    return at_ < s_.size() ? s_[at_] : '\0';
-  }
-  bool accept(char c) {
-    if (peek() != c)
-      return false;
-    ++at_;
-    return true;
-  }
   template <typename F> bool object(F member) {
     if (!accept('{'))
       return false;
@@ -78,14 +67,8 @@ private:
     if (accept(']'))
       return true;
     do {
-      int64_t v = 0;
-      bool digits = false;
-      for (peek(); at_ < s_.size() && s_[at_] >= '0' && s_[at_] <= '9'; ++at_, digits = true)
-        if (__builtin_mul_overflow(v, int64_t(10), &v) || __builtin_add_overflow(v, int64_t(s_[at_] - '0'), &v))
-          return false;
-      if (!digits || out.size() == kMaxRank)
+      if (!extent(out))
         return false;
-      out.push_back(v);
     } while (accept(','));
     return accept(']');
   }
@@ -181,9 +164,6 @@ private:
       ++at_;
     return at_ > start;
   }
-
-  std::string_view s_;
-  size_t at_ = 0;
 };
 
 struct Known {

@@ -90,11 +90,11 @@ private:
          << "\ntarget: " << request_.target << " " << request_.arch << "\n";
       for (auto &p : request_.params)
         os << "param: " << p.first << "=" << p.second << "\n";
-      for (auto &l : request_.leftOut)
+      for (auto &l : request_.variant.leftOut)
         os << "left out: " << l << "\n";
-      for (auto &t : request_.dtypes)
+      for (auto &t : request_.variant.dtypes)
         os << "dtype: " << t.first << "=" << dtypeName(t.second) << "\n";
-      for (auto &e : request_.extents)
+      for (auto &e : request_.variant.extents)
         os << "extent: " << e.first << "=" << e.second << "\n";
       os << "messages:\n"
          << answer_.messages << "\nspec " << request_.path << ":\n"
@@ -112,7 +112,7 @@ private:
   bool check() {
     CheckOptions options;
     options.params = request_.params;
-    options.leftOut = request_.leftOut;
+    options.leftOut = request_.variant.leftOut;
     program_ = checkMixer(spec_, request_.mixer, options, diags_);
     answer_.status = CompileAnswer::Wrong;
     return program_ && !diags_.hasErrors();
@@ -121,17 +121,17 @@ private:
   bool toTile() {
     const Signature &signature = program_->signature;
     EmitOptions emit;
-    emit.inputs = request_.dtypes;
+    emit.inputs = request_.variant.dtypes;
     std::optional<DType> undeclared;
     for (const Argument &a : signature.inputs)
-      if (auto it = request_.dtypes.find(a.name);
-          it != request_.dtypes.end() && !a.dtype && isFloat(it->second) && !undeclared)
+      if (auto it = request_.variant.dtypes.find(a.name);
+          it != request_.variant.dtypes.end() && !a.dtype && isFloat(it->second) && !undeclared)
         undeclared = it->second;
     for (const Argument &a : signature.outputs)
       emit.outputs[a.name] = a.dtype ? *a.dtype : undeclared.value_or(DType::F32);
     for (const Symbol &s : signature.symbols) {
-      auto it = request_.extents.find(s.name);
-      emit.symbols.push_back(it == request_.extents.end() ? -1 : it->second);
+      auto it = request_.variant.extents.find(s.name);
+      emit.symbols.push_back(it == request_.variant.extents.end() ? -1 : it->second);
       symbolNames_.push_back(s.name);
     }
     module_ = emitAttn(context_, *program_, emit);

@@ -128,9 +128,7 @@ int askCode(void *user, const char *bytes, size_t size, char **answer, size_t *a
   return answerTo(bytes, size, answer, answerSize, [&](const VariantKey &key, Reply &reply) {
     const KernelSource &source = *static_cast<KernelSource *>(user);
     CompileRequest request = source.request;
-    request.leftOut = key.leftOut;
-    request.dtypes = key.dtypes;
-    request.extents = key.extents;
+    request.variant = key;
     Diagnostics diags;
     CompileAnswer made = compile(request, *source.spec, diags);
     reply.error = made.messages;

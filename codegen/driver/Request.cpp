@@ -17,24 +17,8 @@ std::string serializeRequest(const CompileRequest &q) {
     w.text(name);
     w.text(value);
   }
-  w.u64(q.leftOut.size());
-  for (const std::string &name : q.leftOut)
-    w.text(name);
-  w.u64(q.dtypes.size());
-  for (auto &[name, dtype] : q.dtypes) {
-    w.text(name);
-    w.u8(uint8_t(dtype));
-  }
-  w.u64(q.extents.size());
-  for (auto &[name, extent] : q.extents) {
-    w.text(name);
-    w.i64(extent);
-  }
-  w.u64(q.sizes.size());
-  for (auto &[name, size] : q.sizes) {
-    w.text(name);
-    w.i64(size);
-  }
+  w.text(q.variant.serialize());
+  w.numbers(q.sizes);
   w.text(q.target);
   w.text(q.arch);
   w.text(q.stage);
@@ -54,24 +38,9 @@ bool parseRequest(std::string_view bytes, CompileRequest &q) {
     std::string name = r.text();
     q.params[name] = r.text();
   }
-  for (uint64_t n = r.count(); n > 0; --n)
-    q.leftOut.insert(r.text());
-  for (uint64_t n = r.count(); n > 0; --n) {
-    std::string name = r.text();
-    uint8_t dtype = r.u8();
-    if (dtype > uint8_t(DType::Bool))
-      r.setBad();
-    else
-      q.dtypes[name] = DType(dtype);
-  }
-  for (uint64_t n = r.count(); n > 0; --n) {
-    std::string name = r.text();
-    q.extents[name] = r.i64();
-  }
-  for (uint64_t n = r.count(); n > 0; --n) {
-    std::string name = r.text();
-    q.sizes[name] = r.i64();
-  }
+  if (!parseVariantKey(r.view(), q.variant))
+    r.setBad();
+  q.sizes = r.numbers();
   q.target = r.text();
   q.arch = r.text();
   q.stage = r.text();

@@ -6,9 +6,8 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "runtime/Blob.h"
-#include "runtime/DType.h"
+#include "runtime/Variant.h"
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,10 +19,8 @@ struct CompileRequest {
   std::string text;                          ///< its content
   std::string mixer;                         ///< empty: the only one
   std::map<std::string, std::string> params; ///< as written
-  std::set<std::string> leftOut;             ///< inputs not passed
-  std::map<std::string, DType> dtypes;       ///< of the inputs passed; what is missing has its declared dtype, else f32
-  std::map<std::string, int64_t> extents;    ///< symbols the kernel is specialised on
-  std::map<std::string, int64_t> sizes;      ///< explain: values of all symbols
+  VariantKey variant;
+  std::map<std::string, int64_t> sizes; ///< explain: values of all symbols
   std::string target = "cpu";
   std::string arch = "native";
   /// attn, tile, llvm, asm, obj, cuda, ptx, cubin: a stage as text or bytes. hash: the IR's hash alone. blob: the

@@ -1,10 +1,12 @@
 // Extents, tensors, files and argument binding.
 #include "runtime/Bind.h"
+#include "runtime/DeepStack.h"
 #include "runtime/Npy.h"
 #include "runtime/Safetensors.h"
 #include <cmath>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <random>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,6 +27,39 @@ void spit(const std::string &path, const std::string &bytes) { std::ofstream(pat
 std::string slurp(const std::string &path) {
   std::ifstream f(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(f), {}};
+}
+
+/// A frame holds 64 bytes that the caller needs after the call.
+int64_t depthOf(int64_t n) {
+  volatile int64_t frame[8] = {n};
+  return n == 0 ? 0 : depthOf(n - 1) + (frame[0] == n);
+}
+
+TEST(DeepStack, HoldsMoreThanAnOrdinaryOne) {
+  int64_t depth = 0;
+  onDeepStack([&] { depth = depthOf(500000); });
+  EXPECT_EQ(depth, 500000);
+}
+
+TEST(DeepStack, ThrowsWhatTheBodyThrows) {
+  EXPECT_THROW(onDeepStack([] { throw std::string("out"); }), std::string);
+}
+
+TEST(DeepStack, IsMadeOnce) {
+  pthread_t outside = pthread_self(), outer = outside, inner = outside;
+  const char *end = nullptr, *innerEnd = nullptr;
+  onDeepStack([&] {
+    outer = pthread_self();
+    end = stackEnd();
+    onDeepStack([&] {
+      inner = pthread_self();
+      innerEnd = stackEnd();
+    });
+  });
+  EXPECT_FALSE(pthread_equal(outer, outside));
+  EXPECT_TRUE(pthread_equal(outer, inner));
+  EXPECT_NE(end, nullptr);
+  EXPECT_EQ(end, innerEnd);
 }
 
 TEST(Extent, Arithmetic) {

@@ -20,17 +20,8 @@ static double median(std::vector<double> list) {
 int runBench(const Options &options) {
   if (int status = checkTargetOption(options))
     return status;
-  Plan plan;
-  if (int status = makePlan(options, plan))
-    return status;
-  Chosen chosen;
-  if (int status = chooseMixer(options, chosen))
-    return status;
-  std::set<std::string> given;
-  for (const std::string &name : chosen.inputNames())
-    given.insert(name);
   Session session(options);
-  if (int status = session.openSignature(given))
+  if (int status = session.openWithAllInputs())
     return status;
   std::string error;
   std::vector<int64_t> symbols;
@@ -38,6 +29,9 @@ int runBench(const Options &options) {
   if (!sampleSizes(session.signature(), options.sizes, 0, symbols, error) ||
       !sampleInputs(session.signature(), symbols, {}, options.dtype.value_or(DType::F32), options.seed, inputs, error))
     return fail(options, error);
+  Plan plan;
+  if (int status = makePlan(options, session, symbols, plan))
+    return status;
   if (int status = session.openKernel(inputs))
     return status;
 

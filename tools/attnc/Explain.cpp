@@ -5,29 +5,10 @@
 
 namespace attnc::cli {
 
-int makePlan(const Options &options, Plan &plan) {
-  Chosen chosen;
-  if (int status = chooseMixer(options, chosen))
-    return status;
-  std::set<std::string> given;
-  for (const std::string &name : chosen.inputNames())
-    given.insert(name);
-  Session session(options);
-  if (int status = session.openSignature(given))
-    return status;
-  std::string error;
-  std::vector<int64_t> symbols;
-  if (!sampleSizes(session.signature(), options.sizes, 0, symbols, error))
-    return fail(options, error);
-  CompileRequest q = session.request({});
-  for (const Argument &a : session.signature().inputs)
-    q.dtypes[a.name] = a.dtype ? *a.dtype : options.dtype.value_or(DType::F32);
-  for (size_t i = 0; i < symbols.size(); ++i) {
-    const Symbol &symbol = session.signature().symbols[i];
-    q.sizes[symbol.name] = symbols[i];
-    if (symbol.feature)
-      q.extents[symbol.name] = symbols[i];
-  }
+int makePlan(const Options &options, const Session &session, const std::vector<int64_t> &symbols, Plan &plan) {
+  CompileRequest q = session.request(session.variantOf(symbols));
+  for (size_t i = 0; i < symbols.size(); ++i)
+    q.sizes[session.signature().symbols[i].name] = symbols[i];
   q.stage = "explain";
   CompileAnswer answer;
   if (!askCompiler(options, q, answer))
@@ -41,8 +22,15 @@ int makePlan(const Options &options, Plan &plan) {
 int runExplain(const Options &options) {
   if (int status = checkTargetOption(options))
     return status;
+  Session session(options);
+  if (int status = session.openWithAllInputs())
+    return status;
+  std::string error;
+  std::vector<int64_t> symbols;
+  if (!sampleSizes(session.signature(), options.sizes, 0, symbols, error))
+    return fail(options, error);
   Plan plan;
-  if (int status = makePlan(options, plan))
+  if (int status = makePlan(options, session, symbols, plan))
     return status;
   return printOut(options.json ? plan.json + "\n" : plan.text) ? kDone : kWrong;
 }

@@ -9,7 +9,7 @@ struct Plan {
   double flops = 0, bytes = 0;
 };
 
-/// For the sizes of the options; what --sizes leaves out gets defaults. Exit status.
-int makePlan(const Options &options, Plan &plan);
+/// For calls of these values of the symbols, all inputs passed. Exit status.
+int makePlan(const Options &options, const Session &session, const std::vector<int64_t> &symbols, Plan &plan);
 
 } // namespace attnc::cli

@@ -177,15 +177,32 @@ int Session::openSignature(const std::set<std::string> &given) {
   return kDone;
 }
 
+int Session::openWithAllInputs() {
+  Chosen chosen;
+  if (int status = chooseMixer(options_, chosen))
+    return status;
+  const std::vector<std::string> names = chosen.inputNames();
+  return openSignature({names.begin(), names.end()});
+}
+
+VariantKey Session::variantOf(const std::vector<int64_t> &symbols) const {
+  VariantKey key;
+  for (const Argument &a : signature_.inputs)
+    key.dtypes[a.name] = a.dtype ? *a.dtype : options_.dtype.value_or(DType::F32);
+  for (size_t i = 0; i < symbols.size(); ++i)
+    if (signature_.symbols[i].feature && symbols[i] >= 0)
+      key.extents[signature_.symbols[i].name] = symbols[i];
+  return key;
+}
+
 CompileRequest Session::request(const VariantKey &key) const {
   CompileRequest q;
   q.path = options_.specs[0];
   q.text = text_;
   q.mixer = signature_.mixer;
   q.params = options_.params;
-  q.leftOut = leftOut_;
-  q.dtypes = key.dtypes;
-  q.extents = key.extents;
+  q.variant = key;
+  q.variant.leftOut = leftOut_;
   q.target = options_.target;
   q.arch = options_.arch.empty() ? "native" : options_.arch;
   q.cacheDirectory = cache_.directory();

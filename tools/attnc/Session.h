@@ -29,6 +29,8 @@ public:
 
   /// The signature when the inputs named `given` are passed; parses and checks unless the cache knows. Exit status.
   int openSignature(const std::set<std::string> &given);
+  /// The same when all inputs are passed. Exit status.
+  int openWithAllInputs();
   /// Binds inputs and compiles for them. Exit status.
   int openKernel(const Tensors &inputs);
   /// Exit status. `outputs` get memory unless they are there.
@@ -37,6 +39,9 @@ public:
   const Signature &signature() const { return signature_; }
   bool kernelCached() const { return kernelCached_; }
   double compileSeconds() const { return compileSeconds_; }
+  /// What is asked of the compiler for calls in which all inputs are passed: these values of the symbols (-1: any) and
+  /// the dtypes of the options.
+  VariantKey variantOf(const std::vector<int64_t> &symbols) const;
   CompileRequest request(const VariantKey &key) const;
 
 private:

@@ -23,24 +23,13 @@ int emitStage(const Options &options) {
     return fail(options, fmt::format("--emit={} is not text; give -o FILE", stage));
 
   Session session(actual);
-  Chosen chosen;
-  if (int status = chooseMixer(actual, chosen))
-    return status;
-  std::set<std::string> given;
-  for (const std::string &name : chosen.inputNames())
-    given.insert(name);
-  if (int status = session.openSignature(given))
+  if (int status = session.openWithAllInputs())
     return status;
   std::string error;
   std::vector<int64_t> symbols(session.signature().symbols.size(), -1);
   if (!options.sizes.empty() && !sampleSizes(session.signature(), options.sizes, 0, symbols, error))
     return fail(options, error);
-  CompileRequest q = session.request({});
-  for (const Argument &a : session.signature().inputs)
-    q.dtypes[a.name] = a.dtype ? *a.dtype : options.dtype.value_or(DType::F32);
-  for (size_t i = 0; i < symbols.size(); ++i)
-    if (session.signature().symbols[i].feature && symbols[i] >= 0)
-      q.extents[session.signature().symbols[i].name] = symbols[i];
+  CompileRequest q = session.request(session.variantOf(symbols));
   q.stage = stage == "kernel" ? "blob" : stage;
   CompileAnswer answer;
   if (!askCompiler(options, q, answer))
@@ -48,8 +37,7 @@ int emitStage(const Options &options) {
   if (int status = statusOf(options, answer))
     return status;
   if (!writeBytes(options.output,
-                  stage == "kernel" ? Mixer::package(session.signature(), {{}, q.dtypes, q.extents}, answer.blob)
-                                    : answer.stage,
+                  stage == "kernel" ? Mixer::package(session.signature(), q.variant, answer.blob) : answer.stage,
                   error))
     return fail(options, error);
   return kDone;
