@@ -1,13 +1,12 @@
+//===- Absence into explicit predicates: the rules ------------------------===//
 #include "frontend/Presence.h"
 #include "frontend/Prove.h"
+#include "frontend/TotalNodes.h"
 #include <algorithm>
-#include <fmt/format.h>
-#include <set>
+#include <map>
 #include <unordered_map>
 
 namespace attnc {
-
-std::string spanText(Span span);
 
 namespace {
 
@@ -17,9 +16,9 @@ struct Value {
   std::vector<Cause> causes;
 };
 
-class Totalizer {
+class Totalizer : TotalNodes {
 public:
-  explicit Totalizer(Program &p) : p_(p), prover_(p) {
+  explicit Totalizer(Program &p) : TotalNodes(p), prover_(p) {
     for (const Requirement &r : p.signature.requirements)
       prover_.assume(r.condition);
   }
@@ -43,119 +42,10 @@ public:
   }
 
 private:
-  Program &p_;
   Prover prover_;
   std::unordered_map<const Node *, bool> always_;
   std::unordered_map<const Node *, Value> memo_;
-  std::unordered_map<std::string, Node *> interned_;
-
-  // ---- total nodes, shared when equal ----
-  Node *intern(Node proto) {
-    std::string k =
-        fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", int(proto.op), int(proto.kind), int(proto.fn), int(proto.red),
-                    proto.axis, proto.tensor, int(proto.dtype), proto.which, proto.reversed, proto.real, proto.integer);
-    if (proto.extent)
-      k += "|e" + std::to_string(reinterpret_cast<uintptr_t>(proto.extent.get()));
-    for (Node *a : proto.args)
-      k += fmt::format(",{}", a->id);
-    for (Node *g : proto.guards)
-      k += g ? fmt::format(";{}", g->id) : ";-";
-    for (auto &g : proto.groups) {
-      k += "[";
-      for (AxisId a : g)
-        k += fmt::format("{} ", a);
-    }
-    for (AxisId a : proto.newAxes)
-      k += fmt::format("<{}", a);
-    for (AxisId a : proto.kept)
-      k += fmt::format(">{}", a);
-    for (const ReadItem &r : proto.reads) {
-      k += "@";
-      for (AxisId a : r.leaves)
-        k += fmt::format("{} ", a);
-      k += fmt::format(":{}", r.index->id);
-    }
-    auto it = interned_.find(k);
-    if (it != interned_.end())
-      return it->second;
-    Node *n = p_.make(proto.op, proto.kind, proto.axes, proto.args, proto.span);
-    unsigned id = n->id;
-    *n = std::move(proto);
-    n->id = id;
-    interned_[k] = n;
-    return n;
-  }
-  Node *literal(Kind kind, int64_t v, Span s) {
-    Node n{};
-    n.op = Op::Const;
-    n.kind = kind;
-    n.integer = v;
-    n.span = s;
-    return intern(n);
-  }
-  Node *boolean(bool b, Span s) { return literal(Kind::Bool, b, s); }
-  Node *integer(int64_t v, Span s) { return literal(Kind::Int, v, s); }
-  Node *zero(Kind kind, Span s) { return literal(kind, 0, s); }
-  Node *index(AxisId a, Span s) {
-    Node n{};
-    n.op = Op::Index;
-    n.kind = Kind::Int;
-    n.axis = a;
-    n.axes = {a};
-    n.span = s;
-    return intern(n);
-  }
-  Node *extent(const ExtentRef &e, Span s) {
-    if (auto c = extentAsConst(e))
-      return integer(*c, s);
-    Node n{};
-    n.op = Op::Extent;
-    n.kind = Kind::Int;
-    n.extent = e;
-    n.span = s;
-    return intern(n);
-  }
-  static bool isTrue(const Node *n) { return n->op == Op::Const && n->kind == Kind::Bool && n->integer; }
-  static bool isFalse(const Node *n) { return n->op == Op::Const && n->kind == Kind::Bool && !n->integer; }
-
-  Node *map(Fn fn, Kind kind, std::vector<Node *> args, Span s, DType dtype = DType::F32) {
-    if (fn == Fn::And || fn == Fn::Or) {
-      bool neutral = fn == Fn::And;
-      for (int k = 0; k < 2; ++k) {
-        if (neutral ? isTrue(args[k]) : isFalse(args[k]))
-          return args[1 - k];
-        if (neutral ? isFalse(args[k]) : isTrue(args[k]))
-          return args[k];
-      }
-      if (args[0] == args[1])
-        return args[0];
-    }
-    if (fn == Fn::Not) {
-      if (args[0]->op == Op::Const)
-        return boolean(!args[0]->integer, s);
-      if (args[0]->op == Op::Map && args[0]->fn == Fn::Not)
-        return args[0]->args[0];
-    }
-    Node n{};
-    n.op = Op::Map;
-    n.fn = fn;
-    n.kind = kind;
-    n.dtype = dtype;
-    n.span = s;
-    for (Node *a : args)
-      n.axes |= a->axes;
-    n.args = std::move(args);
-    return intern(n);
-  }
-  /// The same value with at least these axes.
-  Node *broadcast(Node *x, const AxisSet &axes) {
-    AxisSet missing = axes - x->axes;
-    for (AxisId a : missing)
-      x = map(Fn::Select, x->kind,
-              {map(Fn::Ge, Kind::Bool, {index(a, x->span), integer(0, x->span)}, x->span), x, zero(x->kind, x->span)},
-              x->span);
-    return x;
-  }
+  std::map<int, std::vector<Cause>> initCauses_; // of the recurrences that have an init
 
   // ---- causes ----
   /// True at every position that exists.
@@ -195,18 +85,10 @@ private:
       const Composite &c = p_.composites[i];
       if (!c.ragged)
         continue;
-      AxisSet leaves;
-      for (AxisId a : c.leaves)
-        leaves.insert(a);
-      if (!axes.containsAll(leaves))
-        continue;
-      Node *flat = nullptr;
-      for (AxisId a : c.leaves)
-        flat = flat ? map(Fn::Add, Kind::Int,
-                          {map(Fn::Mul, Kind::Int, {flat, extent(p_.axes[a].extent, s)}, s), index(a, s)}, s)
-                    : index(a, s);
-      Cause cause{map(Fn::Lt, Kind::Bool, {flat, extent(c.length, s)}, s), leaves, s, static_cast<int>(i)};
-      add(out, cause);
+      AxisSet leaves(c.leaves);
+      if (axes.containsAll(leaves))
+        add(out, Cause{map(Fn::Lt, Kind::Bool, {flatPosition(c.leaves, s), extent(c.length, s)}, s), leaves, s,
+                       static_cast<int>(i)});
     }
     return out;
   }
@@ -234,8 +116,6 @@ private:
     add(causes, raggedCauses(tensor.axes, tensor.span));
     tensor.causes = causes;
   }
-  std::map<int, std::vector<Cause>> initCauses_;
-
   void operandsOfAnd(const Node *c, std::vector<const Node *> &out) {
     if (c->op == Op::Map && c->fn == Fn::And) {
       operandsOfAnd(c->args[0], out);
@@ -307,10 +187,7 @@ private:
       for (size_t i = 0; i < n->args.size(); ++i) {
         Value v = total(n->args[i]);
         Node *guard = present(v.causes, s);
-        AxisSet need;
-        for (AxisId a : n->groups[i])
-          need.insert(a);
-        c.args.push_back(broadcast(v.node, need));
+        c.args.push_back(broadcast(v.node, AxisSet(n->groups[i])));
         c.guards.push_back(isTrue(guard) ? nullptr : guard);
       }
       // Every result has the free axes of all operands.
@@ -318,105 +195,31 @@ private:
         AxisSet a = c.args[i]->axes;
         if (c.guards[i])
           a |= c.guards[i]->axes;
-        for (AxisId g : n->groups[i])
-          a.erase(g);
-        c.axes |= a;
+        c.axes |= a - AxisSet(n->groups[i]);
       }
-      for (AxisId a : n->groups[n->which])
-        c.axes.insert(a);
+      c.axes |= AxisSet(n->groups[n->which]);
       out.node = intern(c);
       return out;
     }
-    case Op::Cum: {
+    case Op::Cum:
+    case Op::Rank: {
       Value v = total(n->args[0]);
       Node c = *n;
       Node *guard = present(v.causes, s);
-      AxisSet need;
-      for (AxisId a : n->groups[0])
-        need.insert(a);
-      c.args = {broadcast(v.node, need)};
+      c.args = {broadcast(v.node, AxisSet(n->groups[0]))};
       c.guards = {isTrue(guard) ? nullptr : guard};
       c.axes = c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet());
       out.node = intern(c);
+      if (n->op == Op::Rank) // what is absent has no place
+        out.causes = v.causes;
       return out;
     }
     case Op::ArgMax:
     case Op::ArgMin:
     case Op::TopK:
     case Op::ArgSort:
-    case Op::Sort: {
-      Value v = total(n->args[0]);
-      Node *guard = present(v.causes, s);
-      AxisSet need;
-      for (AxisId a : n->groups[0])
-        need.insert(a);
-      Node c = *n;
-      c.op = n->op == Op::Sort ? Op::ArgSort : n->op;
-      c.kind = Kind::Int;
-      c.args = {broadcast(v.node, need)};
-      c.guards = {isTrue(guard) ? nullptr : guard};
-      c.axes = (c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet())) - need;
-      for (AxisId a : n->newAxes)
-        c.axes.insert(a);
-      Node *positions = intern(c);
-      // How many there are to choose from.
-      Node *validNumbers = guard;
-      if (n->op == Op::TopK && v.node->kind == Kind::Real) {
-        // NaN is never chosen.
-        Node *number = map(Fn::Eq, Kind::Bool, {v.node, v.node}, s);
-        validNumbers = map(Fn::And, Kind::Bool, {guard, number}, s);
-      }
-      Node k{};
-      k.op = Op::Reduce;
-      k.red = RedOp::Sum;
-      k.kind = Kind::Int;
-      k.span = s;
-      k.groups = {n->groups[0]};
-      k.args = {broadcast(map(Fn::ToInt, Kind::Int, {validNumbers}, s), need)};
-      k.guards = {nullptr};
-      k.axes = k.args[0]->axes - need;
-      Node *count = isTrue(validNumbers) ? productOf(n->groups[0], s) : intern(k);
-      Node *place = integer(0, s);
-      if (!n->newAxes.empty()) {
-        place = nullptr;
-        for (AxisId a : n->newAxes)
-          place = place ? map(Fn::Add, Kind::Int,
-                              {map(Fn::Mul, Kind::Int, {place, extent(p_.axes[a].extent, s)}, s), index(a, s)}, s)
-                        : index(a, s);
-      }
-      out.causes.push_back(Cause{map(Fn::Lt, Kind::Bool, {place, count}, s), n->axes, s, -1});
-      if (n->op == Op::Sort) {
-        // The values at those positions; flat positions are taken apart again.
-        Node r{};
-        r.op = Op::Read;
-        r.kind = n->kind;
-        r.span = s;
-        r.args = {v.node};
-        ReadItem item;
-        item.leaves = n->groups[0];
-        item.index = positions;
-        item.bound = productOf(n->groups[0], s);
-        r.reads = {item};
-        r.axes = (v.node->axes - need) | positions->axes;
-        out.node = intern(r);
-      } else
-        out.node = positions;
-      return out;
-    }
-    case Op::Rank: {
-      Value v = total(n->args[0]);
-      Node *guard = present(v.causes, s);
-      Node c = *n;
-      AxisSet need;
-      for (AxisId a : n->groups[0])
-        need.insert(a);
-      c.args = {broadcast(v.node, need)};
-      c.guards = {isTrue(guard) ? nullptr : guard};
-      c.axes = c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet());
-      out.node = intern(c);
-      out.causes = v.causes;
-      return out;
-    }
+    case Op::Sort:
+      return computeSelection(n);
     case Op::Read:
       return computeRead(n);
     case Op::Grad: {
@@ -424,9 +227,7 @@ private:
       Node *there = present(L.causes, s);
       Node *l = isTrue(there) ? L.node : map(Fn::Select, Kind::Real, {there, L.node, zero(Kind::Real, s)}, s);
       Node c = *n;
-      AxisSet kept;
-      for (AxisId a : n->kept)
-        kept.insert(a);
+      AxisSet kept(n->kept);
       c.args = {broadcast(l, n->args[0]->axes | kept)};
       c.axes = p_.tensors[n->tensor].axes | kept;
       out.node = intern(c);
@@ -445,14 +246,57 @@ private:
     return out;
   }
 
-  Node *productOf(const std::vector<AxisId> &axes, Span s) {
-    for (const Composite &c : p_.composites)
-      if (c.leaves == axes)
-        return extent(c.length, s);
-    ExtentRef e = extentConst(1);
-    for (AxisId a : axes)
-      e = extentMake(ExtentOp::Mul, {e, p_.axes[a].extent});
-    return extent(e, s);
+  /// Positions chosen by value, or the values there: present while there are elements left to choose.
+  Value computeSelection(const Node *n) {
+    Span s = n->span;
+    Value out;
+    Value v = total(n->args[0]);
+    Node *guard = present(v.causes, s);
+    AxisSet need(n->groups[0]);
+    Node c = *n;
+    c.op = n->op == Op::Sort ? Op::ArgSort : n->op;
+    c.kind = Kind::Int;
+    c.args = {broadcast(v.node, need)};
+    c.guards = {isTrue(guard) ? nullptr : guard};
+    c.axes = (c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet())) - need;
+    c.axes |= AxisSet(n->newAxes);
+    Node *positions = intern(c);
+    // How many there are to choose from.
+    Node *validNumbers = guard;
+    if (n->op == Op::TopK && v.node->kind == Kind::Real) {
+      // NaN is never chosen.
+      Node *number = map(Fn::Eq, Kind::Bool, {v.node, v.node}, s);
+      validNumbers = map(Fn::And, Kind::Bool, {guard, number}, s);
+    }
+    Node k{};
+    k.op = Op::Reduce;
+    k.red = RedOp::Sum;
+    k.kind = Kind::Int;
+    k.span = s;
+    k.groups = {n->groups[0]};
+    k.args = {broadcast(map(Fn::ToInt, Kind::Int, {validNumbers}, s), need)};
+    k.guards = {nullptr};
+    k.axes = k.args[0]->axes - need;
+    Node *count = isTrue(validNumbers) ? productOf(n->groups[0], s) : intern(k);
+    Node *place = flatPosition(n->newAxes, s);
+    out.causes.push_back(Cause{map(Fn::Lt, Kind::Bool, {place, count}, s), n->axes, s, -1});
+    if (n->op == Op::Sort) {
+      // The values at those positions; flat positions are taken apart again.
+      Node r{};
+      r.op = Op::Read;
+      r.kind = n->kind;
+      r.span = s;
+      r.args = {v.node};
+      ReadItem item;
+      item.leaves = n->groups[0];
+      item.index = positions;
+      item.bound = productOf(n->groups[0], s);
+      r.reads = {item};
+      r.axes = (v.node->axes - need) | positions->axes;
+      out.node = intern(r);
+    } else
+      out.node = positions;
+    return out;
   }
 
   Value computeMap(const Node *n) {
@@ -525,9 +369,7 @@ private:
     c.axes = {};
     for (size_t i = 0; i < n->args.size(); ++i) {
       Value v = total(n->args[i]);
-      AxisSet over;
-      for (AxisId a : n->groups[i])
-        over.insert(a);
+      AxisSet over(n->groups[i]);
       Node *guard = boolean(true, s);
       for (const Cause &cause : v.causes) {
         if (isUnion || cause.axes.intersects(over))
@@ -544,43 +386,6 @@ private:
     }
     out.node = intern(c);
     return out;
-  }
-
-  /// `n` at the positions of `items`: through arithmetic, so that proofs see the new indices; other nodes are read.
-  template <typename Read>
-  Node *substitute(Node *n, const std::vector<ReadItem> &items, Read &read,
-                   std::unordered_map<const Node *, Node *> &done) {
-    bool touched = false;
-    for (const ReadItem &r : items)
-      for (AxisId a : r.leaves)
-        touched |= n->axes.contains(a);
-    if (!touched)
-      return n;
-    if (auto it = done.find(n); it != done.end())
-      return it->second;
-    Node *out = nullptr;
-    if (n->op == Op::Map) {
-      std::vector<Node *> args;
-      for (Node *a : n->args)
-        args.push_back(substitute(a, items, read, done));
-      out = map(n->fn, n->kind, args, n->span, n->dtype);
-    } else if (n->op == Op::Index) {
-      for (const ReadItem &r : items) {
-        if (std::find(r.leaves.begin(), r.leaves.end(), n->axis) == r.leaves.end())
-          continue;
-        Node *rest = r.index;
-        for (size_t k = r.leaves.size(); k-- > 0;) {
-          Node *e = extent(p_.axes[r.leaves[k]].extent, n->span);
-          if (r.leaves[k] == n->axis) {
-            out = k == 0 ? rest : map(Fn::Mod, Kind::Int, {rest, e}, n->span);
-            break;
-          }
-          rest = map(Fn::IDiv, Kind::Int, {rest, e}, n->span);
-        }
-      }
-    } else
-      out = read(n);
-    return done[n] = out;
   }
 
   Value computeRead(const Node *n) {
@@ -642,21 +447,17 @@ private:
           continue;
         if (!allOf) {
           // Some leaves only: take the flat position apart for those.
-          Node *rest = item.index;
           for (size_t k = item.leaves.size(); k-- > 0;) {
             AxisId a = item.leaves[k];
-            Node *e = extent(p_.axes[a].extent, s);
-            Node *pos = k == 0 ? rest : map(Fn::Mod, Kind::Int, {rest, e}, s);
-            rest = map(Fn::IDiv, Kind::Int, {rest, e}, s);
             if (!base->axes.contains(a))
               continue;
             ReadItem one;
             one.leaves = {a};
-            one.index = pos;
-            one.bound = e;
+            one.index = leafPosition(item.index, item.leaves, k, s);
+            one.bound = extent(p_.axes[a].extent, s);
             r.reads.push_back(one);
             r.axes.erase(a);
-            added |= pos->axes;
+            added |= one.index->axes;
           }
           continue;
         }
@@ -685,8 +486,7 @@ private:
           add(causes, c); // past the end there is no init either
         continue;         // else the index check speaks of positions that exist
       }
-      std::unordered_map<const Node *, Node *> done;
-      Node *pred = substitute(c.pred, items, read, done);
+      Node *pred = substitute(c.pred, items, read);
       AxisSet axes = c.axes;
       for (const ReadItem &r : n->reads)
         for (AxisId a : r.leaves)
@@ -712,113 +512,6 @@ void totalize(Program &program) {
     if (t.total)
       return;
   Totalizer(program).run();
-}
-
-void checkPresence(Program &p, Diagnostics &diags) {
-  size_t symbols = p.signature.symbols.size();
-  std::vector<std::string> names;
-  for (const Symbol &s : p.signature.symbols)
-    names.push_back(s.name);
-  std::vector<Requirement> declared = p.signature.requirements;
-  std::set<const Tensor *> told; // an output that is a state too is told once
-  auto check = [&](const Tensor &t, const AxisSet &domain, Msg id, const std::string &name,
-                   const std::vector<AxisSet> &stored) {
-    for (const Cause &c : t.causes) {
-      if (c.ragged >= 0 && domain.containsAll(c.axes)) {
-        // Positions past the end of a ragged dim of this very tensor are not there to be stored.
-        bool own = stored.empty();
-        for (const AxisSet &dim : stored)
-          own |= dim == c.axes;
-        if (own)
-          continue;
-      }
-      auto proven = [&](const std::vector<bool> &positive) {
-        Prover prover(p);
-        std::vector<bool> all = positive;
-        for (AxisId a : domain) // a position exists, so its axis has one
-          if (p.axes[a].extent->op == ExtentOp::Symbol)
-            all[p.axes[a].extent->symbol] = true;
-        for (const Composite &comp : p.composites) {
-          AxisSet leaves;
-          for (AxisId a : comp.leaves)
-            leaves.insert(a);
-          if (!comp.ragged || !domain.containsAll(leaves))
-            continue;
-          if (comp.length->op == ExtentOp::Symbol)
-            all[comp.length->symbol] = true;
-        }
-        prover.assumePositive(all);
-        for (const Requirement &r : declared)
-          prover.assume(r.condition);
-        for (const Composite &comp : p.composites) {
-          AxisSet leaves;
-          for (AxisId a : comp.leaves)
-            leaves.insert(a);
-          if (!comp.ragged || !domain.containsAll(leaves))
-            continue;
-          Poly flat;
-          for (AxisId a : comp.leaves)
-            flat = Prover::add(prover.mul(flat, prover.poly(p.axes[a].extent)), prover.indexPoly(a));
-          prover.assumeNonNegative(Prover::add(Prover::add(prover.poly(comp.length), flat, -1), Prover::constant(-1)));
-        }
-        return prover.provable(c.pred);
-      };
-      if (proven(std::vector<bool>(symbols, false)))
-        continue;
-      if (!proven(std::vector<bool>(symbols, true))) {
-        Diagnostic &d = diags.report(id, t.span, {name});
-        told.insert(&t);
-        if (c.span.source)
-          d.note(c.span, "absent where this is false or outside its axis");
-        std::string body = t.body ? spanText(t.body->span) : std::string();
-        d.withHelp(fmt::format("{} = fill({}, 0)", name, body.empty() || body.size() > 50 ? "..." : body));
-        break;
-      }
-      // Only with extents of at least 1: that becomes a precondition, for the fewest extents.
-      std::vector<bool> need(symbols, true);
-      for (size_t s = 0; s < symbols; ++s) {
-        need[s] = false;
-        if (!proven(need))
-          need[s] = true;
-      }
-      ExtentRef empty; // nothing is stored, so nothing is needed
-      for (AxisId a : domain) {
-        ExtentRef e = extentMake(ExtentOp::Eq, {p.axes[a].extent, extentConst(0)});
-        empty = empty ? extentMake(ExtentOp::Or, {empty, e}) : e;
-      }
-      for (size_t s = 0; s < symbols; ++s)
-        if (need[s]) {
-          ExtentRef ok = extentMake(ExtentOp::Ge, {extentSymbol(static_cast<int>(s)), extentConst(1)});
-          if (empty)
-            ok = extentMake(ExtentOp::Or, {ok, empty});
-          p.signature.requirements.push_back(
-              {ok, fmt::format("axis {} has extent 0, and `{}` needs an element of it", names[s], name)});
-        }
-    }
-  };
-  std::vector<bool> isState(p.tensors.size(), false);
-  for (const Node &n : p.arena)
-    if (n.op == Op::Read && n.args[0]->op == Op::Tensor && p.tensors[n.args[0]->tensor].cycle >= 0)
-      for (const ReadItem &r : n.reads)
-        if (r.start && !r.last)
-          isState[n.args[0]->tensor] = true;
-  for (const Output &o : p.outputs) {
-    AxisSet domain;
-    std::vector<AxisSet> stored;
-    for (auto &d : o.dims) {
-      AxisSet dim;
-      for (AxisId a : d)
-        dim.insert(a);
-      domain |= dim;
-      stored.push_back(dim);
-    }
-    stored.push_back(AxisSet{-1}); // never empty: the dims decide
-    check(p.tensors[o.tensor], domain, Msg::A401, o.name, stored);
-  }
-  for (size_t t = 0; t < p.tensors.size(); ++t)
-    if (isState[t] && !told.count(&p.tensors[t]))
-      check(p.tensors[t], p.tensors[t].axes, Msg::A402,
-            p.tensors[t].name.empty() ? spanText(p.tensors[t].span) : p.tensors[t].name, {});
 }
 
 } // namespace attnc

@@ -30,6 +30,10 @@ public:
     for (AxisId a : ids)
       insert(a);
   }
+  explicit AxisSet(const std::vector<AxisId> &ids) {
+    for (AxisId a : ids)
+      insert(a);
+  }
   void insert(AxisId a);
   void erase(AxisId a);
   bool contains(AxisId a) const;
