@@ -261,12 +261,15 @@ private:
     c.axes = (c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet())) - need;
     c.axes |= AxisSet(n->newAxes);
     Node *positions = intern(c);
-    // How many there are to choose from.
-    Node *validNumbers = guard;
+    // How many there are to choose from, where what does not depend on the place lets any be there.
+    std::vector<Cause> along, apart;
+    for (const Cause &cause : v.causes)
+      (cause.pred->axes.intersects(need) ? along : apart).push_back(cause);
+    Node *validNumbers = present(along, s);
     if (n->op == Op::TopK && v.node->kind == Kind::Real) {
       // NaN is never chosen.
       Node *number = map(Fn::Eq, Kind::Bool, {v.node, v.node}, s);
-      validNumbers = map(Fn::And, Kind::Bool, {guard, number}, s);
+      validNumbers = map(Fn::And, Kind::Bool, {validNumbers, number}, s);
     }
     Node k{};
     k.op = Op::Reduce;
@@ -279,7 +282,8 @@ private:
     k.axes = k.args[0]->axes - need;
     Node *count = isTrue(validNumbers) ? productOf(n->groups[0], s) : intern(k);
     Node *place = flatPosition(n->newAxes, s);
-    out.causes.push_back(Cause{map(Fn::Lt, Kind::Bool, {place, count}, s), n->axes, s, -1});
+    Node *enough = map(Fn::Lt, Kind::Bool, {place, count}, s);
+    out.causes.push_back(Cause{map(Fn::And, Kind::Bool, {present(apart, s), enough}, s), n->axes, s, -1});
     if (n->op == Op::Sort) {
       // The values at those positions; flat positions are taken apart again.
       Node r{};

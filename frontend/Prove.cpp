@@ -118,6 +118,8 @@ Poly Prover::extreme(AtomKind kind, const Poly &x, const Poly &y) {
 
 /// Of a value that lies in one range or in the other.
 Prover::Bounds Prover::either(const Bounds &x, const Bounds &y) {
+  if (x.own || y.own)
+    return x.own ? y : x;
   Bounds r;
   if (x.lower && y.lower)
     r.lower = extreme(AtomKind::Min, *x.lower, *y.lower);
@@ -126,9 +128,152 @@ Prover::Bounds Prover::either(const Bounds &x, const Bounds &y) {
   return r;
 }
 
+/// The least or greatest value of p over all positions, in extents alone.
+std::optional<Poly> Prover::reach(const Poly &p, bool up) {
+  if (p.size() == 1 && p.begin()->first.size() == 1 && p.begin()->second == 1)
+    if (const Atom a = atoms_[p.begin()->first[0]];
+        a.kind == AtomKind::Min || a.kind == AtomKind::Max || a.kind == AtomKind::Select) {
+      std::optional<Poly> r = reach(a.args[0], up);
+      for (size_t i = 1; r && i < a.args.size(); ++i) {
+        std::optional<Poly> x = reach(a.args[i], up);
+        AtomKind kind = a.kind != AtomKind::Select ? a.kind : up ? AtomKind::Max : AtomKind::Min;
+        r = x ? std::optional<Poly>(extreme(kind, *r, *x)) : std::nullopt;
+      }
+      return r;
+    }
+  Poly r;
+  for (auto &[m, c] : p) {
+    bool high = (c > 0) == up;
+    Poly term = constant(c);
+    bool single = true;
+    for (int id : m) {
+      const Atom a = atoms_[id];
+      if (a.kind == AtomKind::Symbol) {
+        term = mul(term, atomPoly(id));
+        continue;
+      }
+      // A product of several is bounded by those of its factors where these are never negative.
+      if ((a.kind != AtomKind::Index && a.kind != AtomKind::Opaque) || (!single && a.kind != AtomKind::Index))
+        return std::nullopt;
+      single &= a.kind == AtomKind::Index;
+      const std::optional<Poly> &bound = high ? a.upper : a.lower;
+      if (!bound || (m.size() > 1 && !(a.lower && direct(*a.lower))))
+        return std::nullopt;
+      if (p.size() == 1 && m.size() == 1 && c == 1)
+        return bound; // alone it may be a min or max
+      term = mul(term, *bound);
+    }
+    r = add(r, term);
+  }
+  return r;
+}
+
+/// No less than floor(x / by) for by >= 1; null: unknown. Both in extents alone.
+std::optional<Poly> Prover::quotient(const Poly &x, const Poly &by) {
+  if (x.size() == 1 && x.begin()->first.size() == 1 && x.begin()->second == 1)
+    if (const Atom a = atoms_[x.begin()->first[0]]; a.kind == AtomKind::Min || a.kind == AtomKind::Max) {
+      std::optional<Poly> r = quotient(a.args[0], by);
+      for (size_t i = 1; r && i < a.args.size(); ++i) {
+        std::optional<Poly> q = quotient(a.args[i], by);
+        r = q ? std::optional<Poly>(extreme(a.kind, *r, *q)) : std::nullopt;
+      }
+      return r;
+    }
+  if (by.size() == 1 && by.begin()->second > 0) {
+    auto &[divisor, scale] = *by.begin();
+    Poly whole, rest;
+    for (auto &[m, c] : x)
+      if (c % scale == 0 && std::includes(m.begin(), m.end(), divisor.begin(), divisor.end())) {
+        std::vector<int> left;
+        std::set_difference(m.begin(), m.end(), divisor.begin(), divisor.end(), std::back_inserter(left));
+        whole[left] = c / scale;
+      } else {
+        rest[m] = c;
+      }
+    if (direct(add(constant(-1), rest, -1)))
+      return add(whole, constant(-1));
+    if (direct(add(add(by, constant(-1)), rest, -1)))
+      return whole;
+  }
+  if (direct(x))
+    return x;
+  return std::nullopt;
+}
+
+/// Interval arithmetic on one operation of integers.
+Prover::Bounds Prover::boundsOfMap(const Node *n, int depth) {
+  auto of = [&](size_t i) { return naturalBounds(n->args[i], depth + 1); };
+  auto sum = [&](const std::optional<Poly> &x, const std::optional<Poly> &y, int64_t scale) {
+    return x && y ? std::optional<Poly>(add(*x, *y, scale)) : std::nullopt;
+  };
+  auto atLeastZero = [&](const Bounds &b) { return b.lower && direct(*b.lower); };
+  switch (n->fn) {
+  case Fn::ToInt:
+    return n->args[0]->kind == Kind::Bool ? Bounds{Poly{}, constant(1)} : Bounds{};
+  case Fn::Abs:
+    return {Poly{}, std::nullopt};
+  case Fn::Ilog2:
+    return {Poly{}, constant(63)};
+  case Fn::Select:
+    return either(naturalBounds(n->args[1], depth + 1), naturalBounds(n->args[2], depth + 1));
+  case Fn::Neg: {
+    Bounds x = of(0);
+    return {sum(Poly{}, x.upper, -1), sum(Poly{}, x.lower, -1)};
+  }
+  case Fn::Add: {
+    Bounds x = of(0), y = of(1);
+    return {sum(x.lower, y.lower, 1), sum(x.upper, y.upper, 1)};
+  }
+  case Fn::Sub: {
+    Bounds x = of(0), y = of(1);
+    return {sum(x.lower, y.upper, -1), sum(x.upper, y.lower, -1)};
+  }
+  case Fn::Mul: {
+    Bounds x = of(0), y = of(1);
+    if (!atLeastZero(x) || !atLeastZero(y))
+      return {};
+    return {mul(*x.lower, *y.lower), x.upper && y.upper ? std::optional<Poly>(mul(*x.upper, *y.upper)) : std::nullopt};
+  }
+  case Fn::IDiv: {
+    Bounds x = of(0), y = of(1);
+    if (!atLeastZero(x) || !atLeastZero(y))
+      return {};
+    return {Poly{}, x.upper ? quotient(*x.upper, *y.lower) : std::nullopt};
+  }
+  case Fn::Mod: {
+    Bounds y = of(1);
+    if (!atLeastZero(y) || !y.upper)
+      return {};
+    return {Poly{}, add(*y.upper, constant(1), -1)};
+  }
+  case Fn::Min:
+  case Fn::Max: {
+    Bounds r = of(0);
+    bool least = n->fn == Fn::Min;
+    for (size_t i = 1; i < n->args.size(); ++i) {
+      Bounds x = of(i);
+      auto &one = least ? r.upper : r.lower; // any operand bounds it on this side
+      auto &all = least ? r.lower : r.upper;
+      auto &oneX = least ? x.upper : x.lower;
+      auto &allX = least ? x.lower : x.upper;
+      if (!one || (oneX && oneX->size() <= 1 && one->size() > 1))
+        one = oneX;
+      all =
+          all && allX ? std::optional<Poly>(extreme(least ? AtomKind::Min : AtomKind::Max, *all, *allX)) : std::nullopt;
+    }
+    r.own = false;
+    return r;
+  }
+  default:
+    return {};
+  }
+}
+
 /// What is known of a value that is no polynomial.
 Prover::Bounds Prover::naturalBounds(const Node *n, int depth) {
-  if (depth > 40)
+  if (depth == 0)
+    boundSteps_ = 0;
+  if (depth > 40 || ++boundSteps_ > 1000 || (n->kind == Kind::Real && n->op != Op::Fill))
     return {};
   auto below = [&](const ExtentRef &e) { return Bounds{Poly{}, add(poly(e), constant(1), -1)}; };
   auto product = [&](const std::vector<AxisId> &axes) {
@@ -170,16 +315,22 @@ Prover::Bounds Prover::naturalBounds(const Node *n, int depth) {
         return {constant(-1), below(bound).upper};
       return t.kind == Kind::Bool ? Bounds{Poly{}, constant(1)} : Bounds{};
     }
-    const Node *body = bodyOf(n);
+    // Earlier values of a recurrence lie where the others do (by induction).
+    if (bounding_.count(n->tensor)) {
+      Bounds own;
+      own.own = t.cycle >= 0;
+      return own;
+    }
+    const Node *body = t.total ? t.total : t.body;
     if (!body)
       return {};
-    open_.insert(n->tensor);
+    bounding_.insert(n->tensor);
     Bounds b = naturalBounds(body, depth + 1);
     if (t.cycle >= 0) { // off the start it is `init`, or 0
       const Node *init = t.totalInit ? t.totalInit : t.init;
       b = either(b, init ? naturalBounds(init, depth + 1) : Bounds{Poly{}, Poly{}});
     }
-    open_.erase(n->tensor);
+    bounding_.erase(n->tensor);
     return b;
   }
   case Op::Read:
@@ -192,16 +343,10 @@ Prover::Bounds Prover::naturalBounds(const Node *n, int depth) {
     return {constant(n->integer), constant(n->integer)};
   case Op::Index:
     return below(p_.axes[n->axis].extent);
+  case Op::Extent:
+    return {poly(n->extent), poly(n->extent)};
   case Op::Map:
-    if (n->fn == Fn::ToInt && n->args[0]->kind == Kind::Bool)
-      return {Poly{}, constant(1)};
-    if (n->fn == Fn::Abs)
-      return {Poly{}, std::nullopt};
-    if (n->fn == Fn::Ilog2)
-      return {Poly{}, constant(63)};
-    if (n->fn == Fn::Select)
-      return either(naturalBounds(n->args[1], depth + 1), naturalBounds(n->args[2], depth + 1));
-    return {};
+    return boundsOfMap(n, depth);
   default:
     return {};
   }
@@ -437,7 +582,13 @@ bool Prover::direct(Poly p) {
         p = substitute(p, pick, a.args[0]);
         continue;
       }
-      return false;
+      if (c || !direct(add(a.args[1], constant(1), -1)))
+        return false;
+      std::optional<Poly> end = reach(a.args[0], !nonNeg), bound = Poly{};
+      if (!end || (nonNeg ? !direct(*end) : !(bound = quotient(*end, a.args[1]))))
+        return false;
+      p = substitute(p, pick, *bound);
+      continue;
     }
     if (a.kind == AtomKind::Mod) {
       bool divisorPositive = direct(add(a.args[1], constant(1), -1));

@@ -60,8 +60,12 @@ private:
   std::string nodeKey(const Node *n);
   struct Bounds {
     std::optional<Poly> lower, upper;
+    bool own = false; ///< nothing but earlier values of the recurrence whose bounds are sought
   };
   Bounds naturalBounds(const Node *n, int depth);
+  Bounds boundsOfMap(const Node *n, int depth);
+  std::optional<Poly> reach(const Poly &p, bool up);
+  std::optional<Poly> quotient(const Poly &x, const Poly &by);
   Bounds either(const Bounds &x, const Bounds &y);
   Poly extreme(AtomKind kind, const Poly &x, const Poly &y);
 
@@ -71,8 +75,9 @@ private:
   std::map<const Node *, Poly> memo_;
   std::vector<bool> positive_;
   Facts facts_;
-  std::set<int> open_; ///< tensors whose equations are being looked at
-  int depth_ = 0, steps_ = 0;
+  std::set<int> open_;     ///< tensors whose equations are being looked at
+  std::set<int> bounding_; ///< tensors whose bounds are sought
+  int depth_ = 0, steps_ = 0, boundSteps_ = 0;
 };
 
 } // namespace attnc

@@ -226,6 +226,13 @@ body("chunk_restarts", "x: [t=(n u:2)]", "a: [t], c: [t], e: [n]", "a = a[t-1] +
 body("chunk_memory", "x: [t=(n u:2)]", "w: [t]", "start = w[n-1, u := last]  w = w[t-1] + x * (1 + start) init 0.5",
      {"x": [1.0, 2.0, 3.0]}, {"w": [2.0, 5.0, 23.0]})
 body("coupled", "x: [t]", "a: [t], c: [t]", "a = a[t-1] + c[t-1] + x  c = a - c[t-1] init 1", {"x": [1.0, 1.0, 1.0]}, {"a": [2.0, 4.0, 8.0], "c": [1.0, 3.0, 5.0]})
+body("flat_position_taken_apart", "c: [p, v], x: [p], y: [v]", "o: [k], w: []",
+     "top = fill(topk[(p v), k:2](c), 0)  o = x[p := top div #v] + y[v := top % #v]  w = x[p := argmax[p, v](c) div #v]",
+     {"c": [[1.0, 5.0], [7.0, 2.0]], "x": [10.0, 20.0], "y": [1.0, 2.0]}, {"o": [21.0, 12.0], "w": 20.0})
+body("back_trace", "c: [t, p:3, z]", "o: i64[t, k:3]",
+     "from = (k + argmax[p](c[z := 0])) % 3  o = k if t == #t - 1 else from[t := t + 1, k := o[t + 1]]",
+     {"c": [[[9.0], [1.0], [1.0]], [[1.0], [9.0], [1.0]], [[1.0], [1.0], [9.0]]]},
+     {"o": [[0, 1, 2], [2, 0, 1], [0, 1, 2]]})
 body("rounds_in_a_step", "x: [t]", "h: [t], g: [t]", "axis l:3, m:2  X = 2 * X[l-1] init h[t-1] + x  Y = Y[m-1] + 1 init X[l := last]  h = Y[m := last]"
      "  P = x + g[t-1] if l == 0 else Q[l-1]  Q = 2 * P  g = Q[l := last] init 1",
      {"x": [1.0, 2.0]}, {"h": [10.0, 98.0], "g": [16.0, 144.0]})
