@@ -223,7 +223,7 @@ struct Blocking {
     rows = machine.vectorBytes == 64 ? 8 : 6; // 16 or 12 accumulators
     panel = 2 * width;
     mc = 16 * rows;
-    kc = bytes == 4 ? 256 : 128;
+    kc = bytes == 4 ? 128 : 64;
     // Rows of A do not start in the same cache set.
     lda = kc + 64 / bytes;
   }
