@@ -29,8 +29,8 @@ Graph::Graph(attn::MixerOp mixer) : mixer(mixer), table(mixer) {
     axes.push_back(info);
   }
 
-  // An axis along which positions meet is a sequence, and so is one that some dynamic input lacks: queries that no key
-  // has. What remains runs in parallel everywhere. Axes that share a symbol share the guess.
+  // An axis along which positions meet is a sequence, and so is one that most inputs lack: queries that no key has.
+  // What remains runs in parallel everywhere. Axes that share a symbol share the guess.
   std::vector<bool> meets(axes.size());
   auto mark = [&](ArrayAttr names) {
     for (int a : list(names))
@@ -51,15 +51,22 @@ Graph::Graph(attn::MixerOp mixer) : mixer(mixer), table(mixer) {
       if (dim.size() > 1 && llvm::all_of(list(dim), [&](int a) { return axes[a].dynamic(); }))
         for (int a : list(dim))
           divided.insert(a);
-  // Inputs without any axis that may run in parallel are weights: what they lack says nothing.
+  // Inputs without any axis that may run in parallel are weights: what they lack says nothing, and neither does what a
+  // mask or an index lacks. A tensor of many axes weighs more than a scale or a bias per head.
   AxisSet parallel;
   for (size_t a = 0; a < axes.size(); ++a)
     if (axes[a].dynamic() && !meets[a] && !divided.contains(a))
       parallel.insert(a);
-  for (auto input : mixer.getBody()->getOps<attn::InputOp>())
-    if (AxisSet own = axesOf(input.getResult()) & parallel; !own.empty())
-      for (int a : parallel - own)
-        meets[a] = true;
+  std::vector<size_t> having(axes.size()), lacking(axes.size());
+  for (auto input : mixer.getBody()->getOps<attn::InputOp>()) {
+    AxisSet own = axesOf(input.getResult());
+    if (!attn::typeOf(input.getResult()).isFloat() || (own & parallel).empty())
+      continue;
+    for (int a : parallel)
+      (own.contains(a) ? having : lacking)[a] += own.size();
+  }
+  for (int a : parallel)
+    meets[a] = lacking[a] > 0 && having[a] <= lacking[a];
   std::vector<int64_t> guess(table.symbols().size(), int64_t(kBatch));
   for (size_t i = 0; i < guess.size(); ++i)
     for (size_t a = 0; a < axes.size(); ++a)

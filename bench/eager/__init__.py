@@ -1,0 +1,1 @@
+"""Eager PyTorch forms of the examples; bench/eager.py runs them."""
