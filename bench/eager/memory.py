@@ -117,7 +117,7 @@ def ttt_linear(q, k, v, eta, W0, gain, offset):
     return torch.cat(out, 2), W
 
 
-@entry("memory/titans_mlp", "b=1 h=4 t=128 c=64 e=256", "chunks of 16, hidden width four times 64; 4 heads, 128 tokens",
+@entry("memory/titans_mlp", "b=1 h=4 t=128 c=64 e=256", "chunks of 16, hidden width four times 64; 4 heads, 128 tokens", theta=scaled(1, -6),
        A0=weights, B0=weights)
 def titans_mlp(q, k, v, theta, eta, alpha, A0, B0):
     q, k = unit(q), unit(k)

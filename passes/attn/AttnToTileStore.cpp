@@ -45,6 +45,11 @@ static double costOf(Operation *op) {
   case attn::MapFn::Div:
   case attn::MapFn::Sqrt:
   case attn::MapFn::Rsqrt:
+    if (attn::typeOf(map.getResult()).isFloat()) {
+      cost = 10;
+      break;
+    }
+    [[fallthrough]];
   case attn::MapFn::IDiv:
   case attn::MapFn::Mod:
     cost = 4;

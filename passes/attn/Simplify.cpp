@@ -5,6 +5,7 @@
 //
 //   %c = attn.const 64 : i64
 //   %r = attn.map sqrt(attn.map to_f64(%c))       ->  attn.const 8.0 : f64
+//   attn.map pow(%x, 3.0)                         ->  %x * (%x * %x)
 //   attn.read %x [i = attn.index "i"]             ->  %x
 //   attn.reduce sum [j] %x guard %true            ->  attn.reduce sum [j] %x
 //   attn.read %x [u = %e]                         ->  attn.read %x [u = %e inside]   where 0 <= %e < extent of u is
@@ -262,6 +263,25 @@ Value foldMap(MapOp op, Bounds &bounds) {
   }
 }
 
+/// x to a small whole power as products; null when it is none.
+Value foldPower(MapOp op) {
+  constexpr double kMost = 8;
+  if (op.getFn() != MapFn::Pow)
+    return {};
+  std::optional<double> power = constReal(op.getArgs()[1]);
+  if (!power || *power != std::floor(*power) || std::fabs(*power) > kMost || *power == 0)
+    return {};
+  Build b(op);
+  Value square = op.getArgs()[0], result;
+  for (unsigned n = std::fabs(*power); n; n /= 2) {
+    if (n % 2)
+      result = result ? b.mul(result, square) : square;
+    if (n > 1)
+      square = b.mul(square, square);
+  }
+  return *power < 0 ? b.div(b.number(1, result), result) : result;
+}
+
 //===--- reads and reductions ---------------------------------------------===//
 
 /// Drops axes read at their own position; marks indices that are inside.
@@ -342,6 +362,8 @@ bool Simplify::fold(MixerOp mixer, const AxisTable &table) {
       with = foldConstant(map);
       if (!with)
         with = foldOffset(map);
+      if (!with)
+        with = foldPower(map);
       if (!with)
         with = foldMap(map, bounds);
     } else if (auto read = dyn_cast<ReadOp>(op))
