@@ -40,6 +40,14 @@ def Simplify : Pass<"attn-simplify", "::attnc::attn::MixerOp"> {
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 
+def Factor : Pass<"attn-factor", "::attnc::attn::MixerOp"> {
+  let summary = "sum an axis among the factors that have it, before the others are multiplied in";
+  let description = [{
+    A sum over several axes of a product of three or more factors becomes a sum of sums where that saves an axis.
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect"];
+}
+
 def AttnToTile : Pass<"attn-to-tile", "::mlir::ModuleOp"> {
   let summary = "choose what is stored, group equations into kernels, write loops and nests";
   let description = [{ Takes primitive attn ops; every mixer becomes a tile.program. }];

@@ -5,14 +5,16 @@ from .common import *
 
 @entry("linear/aaren:aaren", "b=8 h=8 j=t=1024 d=e=64", "8 heads of 64; 8 sequences of 1024")
 def aaren(q, k, v):
-    s = (k @ q[..., None]).squeeze(-1) / math.sqrt(q.shape[-1])
-    w = (s - s.amax(-1, keepdim=True)).exp()[..., None]
-    return (w * v).cumsum(2) / w.cumsum(2)
+    """As it is written there: a softmax over j <= t for every t. The scan is the next one."""
+    s = (k @ q[..., None]).transpose(-1, -2) / math.sqrt(q.shape[-1])
+    return s.masked_fill(~causal(k.shape[2]), -INF).softmax(-1) @ v
 
 
 @entry("linear/aaren:aaren_scan", "b=8 h=8 t=1024 d=e=64", "8 heads of 64; 8 sequences of 1024")
 def aaren_scan(q, k, v):
-    return aaren(q, k, v)
+    s = (k @ q[..., None]).squeeze(-1) / math.sqrt(q.shape[-1])
+    w = (s - s.amax(-1, keepdim=True)).exp()[..., None]
+    return (w * v).cumsum(2) / w.cumsum(2)
 
 
 @entry("linear/deltanet", "b=1 h=8 t=2048 a=c=128", "heads of 128, length 2048, as in the paper's 1.3B model; 8 of 16")
@@ -69,9 +71,8 @@ def jrt(q, k, v, ke, ve):
 
 @entry("linear/linear_self_attention", "b=4096 i=41 c=21", "20 features and the label, 40 examples and the query")
 def linear_self_attention(E, P, Q):
-    # P[c, c'] and Q[c', c]: v = P e, s = e' Q e
-    v = E @ P.transpose(0, 1)
-    return E + (E @ Q.transpose(0, 1)) @ (E.transpose(1, 2) @ v) / (E.shape[1] - 1)
+    s = E @ Q @ E.transpose(1, 2)  # E' Q E: token i' against token i
+    return E + s.transpose(1, 2) @ (E @ P.transpose(0, 1)) / (E.shape[1] - 1)
 
 
 @entry("linear/linear_transformer", "b=1 h=8 t=4096 a=c=64", "8 heads of 64; 4096 tokens")

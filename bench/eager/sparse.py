@@ -121,7 +121,7 @@ def hyperattention(q, k, v, P, smp):
         code = ((x @ P > 0) * bits).sum(-1)
         return (code ^ (code >> 1)).argsort(dim=-1, stable=True)
 
-    qi, kj, smp = order(q), order(k), smp.long()
+    qi, kj, smp = order(q), order(k), smp[0].long()
     qs = q[0, at, qi[0]].unflatten(1, (-1, B))
     kb, vb = (t[0, at, kj[0]].unflatten(1, (-1, B)) for t in (k, v))
     kr, vr = (t[0, at, kj[0].gather(1, smp)][:, None] for t in (k, v))

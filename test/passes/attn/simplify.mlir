@@ -92,3 +92,18 @@ attn.mixer @guards attributes {symbols = ["N"], axes = {i = "N", j = "N"}} {
   %s = attn.reduce sum [i] %x guard %true : [i] f32, [] i1 -> [] f32
   attn.output "s" %s dims [] storage f32 : [] f32
 }
+
+// Small whole powers are products, other powers stay.
+// CHECK-LABEL: @powers
+attn.mixer @powers attributes {symbols = [], axes = {i = "4"}} {
+  // CHECK: %[[X:.+]] = attn.input
+  %x = attn.input "x" dims [[i]] storage f32 -> [i] f32
+  %three = attn.const 3.0 : f32
+  %half = attn.const 0.5 : f32
+  // CHECK: %[[SQUARE:.+]] = attn.map mul(%[[X]], %[[X]])
+  // CHECK: %[[CUBE:.+]] = attn.map mul(%[[X]], %[[SQUARE]])
+  %p = attn.map pow(%x, %three) : [i] f32, [] f32 -> [i] f32
+  // CHECK: attn.map pow(%[[CUBE]],
+  %q = attn.map pow(%p, %half) : [i] f32, [] f32 -> [i] f32
+  attn.output "q" %q dims [[i]] storage f32 : [i] f32
+}

@@ -1,0 +1,114 @@
+//===- Sums of products of three and more --------------------------------===//
+//
+//   reduce sum [c, c'] (x[i', c'] * q[c', c] * x[i, c])
+// costs i * i' * c * c' products as it stands. A reduced axis that only some of the factors have is summed among them
+// first, where the others bring an axis that those lack:
+//   reduce sum [c] (reduce sum [c'] (x[i', c'] * q[c', c]) * x[i, c])
+//
+// Sums may be reassociated, and a product distributes over the sum of what it does not depend on. A guard is left
+// alone, and so are sums inside recurrences, whose steps are scheduled as they are written.
+// Assumes attn-decompose. Pinned by test/passes/attn/factor.mlir.
+//===----------------------------------------------------------------------===//
+#include "passes/Passes.h"
+#include "passes/attn/Build.h"
+
+using namespace mlir;
+
+namespace attnc {
+#define GEN_PASS_DEF_FACTOR
+#include "passes/Passes.h.inc"
+
+using namespace attn;
+namespace {
+
+/// Factors of a product of reals, looking through equations that only name one.
+void addFactors(Value v, SmallVectorImpl<Value> &into) {
+  while (auto equation = v.getDefiningOp<EquationOp>()) {
+    if (equation.getCycle())
+      break;
+    v = equation.getBody();
+  }
+  if (auto map = v.getDefiningOp<MapOp>(); map && map.getFn() == MapFn::Mul) {
+    for (Value arg : map.getArgs())
+      addFactors(arg, into);
+    return;
+  }
+  into.push_back(v);
+}
+
+Axes axesOfAll(ArrayRef<Value> values) {
+  Axes all;
+  for (Value v : values)
+    all = axesUnion(all, axesOf(v));
+  return all;
+}
+
+/// What an axis saves by not taking part in a sum; an unknown extent counts as a long one.
+double sizeOf(const AxisTable &table, StringAttr axis) {
+  return double(extentAsConst(table.extent(axis)).value_or(64));
+}
+
+Value product(Build &b, ArrayRef<Value> factors) {
+  Value all = factors[0];
+  for (Value factor : factors.drop_front())
+    all = b.mul(all, factor);
+  return all;
+}
+
+struct Factor : impl::FactorBase<Factor> {
+  using Base::Base;
+  void runOnOperation() override;
+};
+
+/// Sums one axis among the factors that have it; null when that saves nothing.
+Value sumFirst(ReduceOp op, const AxisTable &table) {
+  constexpr double kWorthwhile = 4;
+  if (op.getRed() != Reduction::Sum || op.getGuard() || !typeOf(op.getSource()).isFloat())
+    return {};
+  SmallVector<Value> factors;
+  addFactors(op.getSource(), factors);
+  if (factors.size() < 3)
+    return {};
+  Axes reduced = axesFrom(op.getAxes());
+  for (StringAttr axis : reduced) {
+    SmallVector<Value> having, others;
+    for (Value factor : factors)
+      (hasAxis(factor, axis) ? having : others).push_back(factor);
+    if (having.size() < 2 || others.empty())
+      continue;
+    Axes inside = axesOfAll(having), outside = axesOfAll(others);
+    double saved = 1;
+    for (StringAttr a : outside)
+      if (!llvm::is_contained(inside, a))
+        saved *= sizeOf(table, a);
+    // The rest is still a sum over what both sides have: a factor that is only carried along is not worth a stage.
+    bool nested = llvm::any_of(reduced, [&](StringAttr a) { return a != axis && llvm::is_contained(outside, a); });
+    if (!nested || saved < kWorthwhile)
+      continue;
+    Build b(op);
+    Axes rest;
+    llvm::copy_if(reduced, std::back_inserter(rest), [&](StringAttr a) { return a != axis; });
+    others.insert(others.begin(), b.reduce(Reduction::Sum, axis, product(b, having)));
+    return b.reduce(Reduction::Sum, rest, product(b, others));
+  }
+  return {};
+}
+
+void Factor::runOnOperation() {
+  MixerOp mixer = getOperation();
+  AxisTable table(mixer);
+  llvm::DenseMap<Operation *, unsigned> cyclic = cycleParts(mixer);
+  SmallVector<ReduceOp> todo(mixer.getBody()->getOps<ReduceOp>());
+  while (!todo.empty()) {
+    ReduceOp op = todo.pop_back_val();
+    Value with = cyclic.count(op) ? Value() : sumFirst(op, table);
+    if (!with || with.getType() != op.getType())
+      continue;
+    op.getResult().replaceAllUsesWith(with);
+    op.erase();
+    todo.push_back(with.getDefiningOp<ReduceOp>());
+  }
+}
+
+} // namespace
+} // namespace attnc

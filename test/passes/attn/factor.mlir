@@ -1,0 +1,31 @@
+// Sums of products of three factors.
+// RUN: attn-opt %s --attn-factor | FileCheck %s
+
+// CHECK-LABEL: @bilinear
+attn.mixer @bilinear attributes {symbols = ["N", "M"], axes = {i = "N", j = "M", c = "8", p = "8"}} {
+  %x = attn.input "x" dims [[i], [c]] storage f32 -> [c, i] f32
+  %q = attn.input "q" dims [[c], [p]] storage f32 -> [c, p] f32
+  // CHECK: %[[Y:.+]] = attn.input "y"
+  %y = attn.input "y" dims [[j], [p]] storage f32 -> [j, p] f32
+  // CHECK: %[[SUM:.+]] = attn.reduce sum [c] %{{.+}} : [c, i, p] f32
+  // CHECK: %[[OUTER:.+]] = attn.map mul(%[[SUM]], %[[Y]])
+  // CHECK: attn.reduce sum [p] %[[OUTER]]
+  %a = attn.map mul(%x, %q) : [c, i] f32, [c, p] f32 -> [c, i, p] f32
+  %b = attn.map mul(%a, %y) : [c, i, p] f32, [j, p] f32 -> [c, i, j, p] f32
+  %s = attn.reduce sum [c, p] %b : [c, i, j, p] f32 -> [i, j] f32
+  attn.output "s" %s dims [[i], [j]] storage f32 : [i, j] f32
+}
+
+// A scale that lacks the reduced axis, and factors that share all axes: nothing is saved.
+// CHECK-LABEL: @plain
+attn.mixer @plain attributes {symbols = ["N", "M"], axes = {i = "N", j = "M", c = "8"}} {
+  %x = attn.input "x" dims [[i], [c]] storage f32 -> [c, i] f32
+  %y = attn.input "y" dims [[j], [c]] storage f32 -> [c, j] f32
+  %z = attn.input "z" dims [[j]] storage f32 -> [j] f32
+  // CHECK-COUNT-1: attn.reduce
+  // CHECK-NOT: attn.reduce
+  %a = attn.map mul(%x, %y) : [c, i] f32, [c, j] f32 -> [c, i, j] f32
+  %b = attn.map mul(%a, %z) : [c, i, j] f32, [j] f32 -> [c, i, j] f32
+  %s = attn.reduce sum [c] %b : [c, i, j] f32 -> [i, j] f32
+  attn.output "s" %s dims [[i], [j]] storage f32 : [i, j] f32
+}
