@@ -92,7 +92,10 @@ if wanted conformance; then
     skip conformance "there is no ../shared/conformance beside this checkout"
   fi
 fi
-wanted fuzz && suite "random specs" "$python" test/fuzz/run.py --attnc "$attnc" --count 1000 --jobs "$(nproc)"
+if wanted fuzz; then
+  suite "random specs" "$python" test/fuzz/run.py --attnc "$attnc" --count 1000 --jobs "$(nproc)"
+  suite "damaged specs and calls" "$python" test/fuzz/mutate.py --attnc "$attnc" --count 1500
+fi
 wanted main && suite "main job" "$python" scripts/main_job.py --attnc "$attnc" --out "$work/out"
 if wanted sanitize; then
   # The address and undefined-behaviour sanitizers over everything that needs no MLIR: front end, reference, runtime.
@@ -100,6 +103,7 @@ if wanted sanitize; then
   suite "sanitizer, unit tests" unit "$build-sanitize"
   suite "sanitizer, lit tests" lit "$build-sanitize/test"
   suite "sanitizer, examples" "$python" test/examples/run.py --attnc "$build-sanitize/bin/attnc" --command check
+  suite "sanitizer, damaged specs" "$python" test/fuzz/mutate.py --attnc "$build-sanitize/bin/attnc" --count 800 --no-compiler
   suite "sanitizer, docs" "$python" test/docs/run.py --attnc "$build-sanitize/bin/attnc" docs/language.md
 fi
 
