@@ -79,6 +79,7 @@ wanted reference && suite "reference, rule by rule" "$python" test/reference/run
 if wanted examples; then
   suite "examples, checked" "$python" test/examples/run.py --attnc "$attnc" --command check
   suite "examples, verified" "$python" test/examples/run.py --attnc "$attnc" --command verify
+  suite "examples, other dtypes" "$python" test/examples/run.py --attnc "$attnc" --dtype bf16 f16 f64
 fi
 if wanted docs; then
   suite "programs in the docs" "$python" test/docs/run.py --attnc "$attnc" --run docs/language.md README.md

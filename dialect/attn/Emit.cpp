@@ -22,6 +22,7 @@ class Classes {
 public:
   Classes(const Program &program, const EmitOptions &options) : program_(program) {
     tensors_.assign(program.tensors.size(), Class::Free);
+    bool narrow = false, wide = false;
     for (size_t i = 0; i < program.tensors.size(); ++i) {
       const Tensor &t = program.tensors[i];
       if (!t.isInput)
@@ -29,7 +30,12 @@ public:
       auto given = options.inputs.find(t.name);
       DType dtype = given != options.inputs.end() ? given->second : t.dtype.value_or(DType::F32);
       tensors_[i] = dtype == DType::F64 ? Class::F64 : Class::F32;
+      bool passed = given != options.inputs.end();
+      wide |= passed && dtype == DType::F64;
+      narrow |= passed && t.kind == Kind::Real && dtype != DType::F64;
     }
+    if (wide && !narrow)
+      data_ = Class::F64;
     bool changed = true;
     while (changed) {
       changed = false;
@@ -64,10 +70,11 @@ public:
 private:
   Class compute(const Node *n) {
     Class c = Class::Free;
-    // An int or bool operand only says whether there is data; f64 does not pass through it.
+    // An int or bool operand only says whether there is data; f64 does not pass through it. Where all reals are f64, so
+    // is what they make of it.
     auto add = [&](const Node *a) {
       if (a)
-        c = join(c, a->kind == Kind::Real ? of(a) : std::min(of(a), Class::F32));
+        c = join(c, a->kind == Kind::Real ? of(a) : of(a) == Class::Free ? Class::Free : data_);
     };
     for (const Node *a : n->args)
       add(a);
@@ -87,6 +94,7 @@ private:
   const Program &program_;
   std::vector<Class> tensors_;
   std::unordered_map<const Node *, Class> nodes_;
+  Class data_ = Class::F32; ///< of a real made from an int or bool tensor
 };
 
 class Emitter {

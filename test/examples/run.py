@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs every example.
 
-    python3 test/examples/run.py --attnc build/bin/attnc [--command check|verify] [--match WORD] [--jobs N]
+    python3 test/examples/run.py --attnc build/bin/attnc [--command check|verify] [--dtype DT ...] [--match WORD] [--jobs N]
 
 check: `attnc check` on every file. verify: the `// verify:` lines that end each example are given to `attnc verify`, which compiles the mixer and
 compares it with the reference on random inputs. Every example has such a line, and every mixer of a file is named by one.
+With --dtype the inputs are stored so; the first line of each mixer is run for each dtype.
 """
 import argparse
 import concurrent.futures
@@ -33,6 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--attnc", default="build/bin/attnc")
     parser.add_argument("--command", choices=["check", "verify"], default="verify")
+    parser.add_argument("--dtype", nargs="*", choices=["f32", "bf16", "f16", "f64"], default=[])
     parser.add_argument("--match", default="", help="only files whose path contains this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--timeout", type=int, default=300, help="seconds for one case")
@@ -50,6 +52,9 @@ def main():
             continue
         if args.command == "check":
             jobs.append([args.attnc, "check", path])
+        elif args.dtype:
+            first = {line[line.index("--mixer") + 1] if "--mixer" in line else "": line for line in reversed(lines)}
+            jobs += [[args.attnc, "verify", path] + line + ["--dtype", d] for line in first.values() for d in args.dtype]
         else:
             jobs += [[args.attnc, "verify", path] + line for line in lines]
 
@@ -71,7 +76,7 @@ def main():
                 print(f"FAILED {shown} (status {status})\n{text}")
             elif args.verbose:
                 print(f"ok     {shown}")
-    print(f"examples ({args.command}): {passed} passed, {failed} failed")
+    print(f"examples ({' '.join([args.command] + args.dtype)}): {passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
