@@ -1,6 +1,7 @@
 //===- Outputs and states are never absent --------------------------------===//
 #include "frontend/Presence.h"
 #include "frontend/Prove.h"
+#include <algorithm>
 #include <fmt/format.h>
 #include <set>
 
@@ -18,14 +19,13 @@ void checkPresence(Program &p, Diagnostics &diags) {
   auto check = [&](const Tensor &t, const AxisSet &domain, Msg id, const std::string &name,
                    const std::vector<AxisSet> &stored) {
     for (const Cause &c : t.causes) {
-      if (c.ragged >= 0 && domain.containsAll(c.axes)) {
-        // Positions past the end of a ragged dim of this very tensor are not there to be stored.
-        bool own = stored.empty();
-        for (const AxisSet &dim : stored)
-          own |= dim == c.axes;
-        if (own)
-          continue;
-      }
+      // Positions past the end of a ragged dim of this very tensor are not there to be stored.
+      auto own = [&](const AxisSet &leaves) {
+        return stored.empty() ? domain.containsAll(leaves)
+                              : std::find(stored.begin(), stored.end(), leaves) != stored.end();
+      };
+      if (c.ragged >= 0 && own(c.axes))
+        continue;
       auto proven = [&](const std::vector<bool> &positive) {
         Prover prover(p);
         std::vector<bool> all = positive;
@@ -33,7 +33,7 @@ void checkPresence(Program &p, Diagnostics &diags) {
           if (p.axes[a].extent->op == ExtentOp::Symbol)
             all[p.axes[a].extent->symbol] = true;
         for (const Composite &comp : p.composites) {
-          if (!comp.ragged || !domain.containsAll(AxisSet(comp.leaves)))
+          if (!comp.ragged || !own(AxisSet(comp.leaves)))
             continue;
           if (comp.length->op == ExtentOp::Symbol)
             all[comp.length->symbol] = true;
@@ -42,7 +42,7 @@ void checkPresence(Program &p, Diagnostics &diags) {
         for (const Requirement &r : declared)
           prover.assume(r.condition);
         for (const Composite &comp : p.composites) {
-          if (!comp.ragged || !domain.containsAll(AxisSet(comp.leaves)))
+          if (!comp.ragged || !own(AxisSet(comp.leaves)))
             continue;
           Poly flat;
           for (AxisId a : comp.leaves)
@@ -58,6 +58,15 @@ void checkPresence(Program &p, Diagnostics &diags) {
         told.insert(&t);
         if (c.span.source)
           d.note(c.span, "absent where this is false or outside its axis");
+        if (c.ragged >= 0) { // no `fill` helps past the end
+          const Composite &comp = p.composites[c.ragged];
+          ExtentRef chunk = extentConst(1);
+          for (size_t k = 1; k < comp.leaves.size(); ++k)
+            chunk = extentMake(ExtentOp::Mul, {chunk, p.axes[comp.leaves[k]].extent});
+          if (auto size = extentAsConst(chunk); size && !comp.name.empty())
+            d.withHelp(fmt::format("require #{} % {} == 0", comp.name, *size));
+          break;
+        }
         std::string body = t.body ? spanText(t.body->span) : std::string();
         d.withHelp(fmt::format("{} = fill({}, 0)", name, body.empty() || body.size() > 50 ? "..." : body));
         break;

@@ -827,6 +827,14 @@ void Prover::assume(const ExtentRef &e) {
   }
   if (e->args.size() != 2)
     return;
+  // A multiple of c is c times its quotient rounded up: no chunk is short.
+  if (const ExtentRef &m = e->args[0]; e->op == ExtentOp::Eq && m->op == ExtentOp::Mod &&
+                                       extentEqual(e->args[1], extentConst(0)) && m->args[1]->op == ExtentOp::Const &&
+                                       m->args[1]->value > 0) {
+    int64_t c = m->args[1]->value;
+    ExtentRef up = extentMake(ExtentOp::Add, {m->args[0], extentConst(c - 1)});
+    facts_.push_back(add(poly(m->args[0]), poly(extentMake(ExtentOp::Div, {up, m->args[1]})), -c));
+  }
   Poly a = poly(e->args[0]), b = poly(e->args[1]);
   switch (e->op) {
   case ExtentOp::Lt:
