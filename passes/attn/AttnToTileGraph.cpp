@@ -36,14 +36,6 @@ Graph::Graph(attn::MixerOp mixer) : mixer(mixer), table(mixer) {
     for (int a : list(names))
       meets[a] = true;
   };
-  for (Operation &op : *mixer.getBody()) {
-    if (auto index = dyn_cast<attn::IndexOp>(op))
-      meets[axis(index.getAxisAttr())] = true;
-    else if (auto eq = dyn_cast<attn::EquationOp>(op))
-      mark(eq.getLoopAxes());
-    else if (auto names = op.getAttrOfType<ArrayAttr>("axes"))
-      mark(names);
-  }
   // The second of two dynamic axes in one dim subdivides the first (query heads of a group): not a sequence by itself.
   AxisSet divided;
   for (auto input : mixer.getBody()->getOps<attn::InputOp>())
@@ -51,6 +43,22 @@ Graph::Graph(attn::MixerOp mixer) : mixer(mixer), table(mixer) {
       if (dim.size() > 1 && llvm::all_of(list(dim), [&](int a) { return axes[a].dynamic(); }))
         for (int a : list(dim))
           divided.insert(a);
+  // `index >= 0` only gives a value the axis.
+  auto broadcasts = [](Operation *user) {
+    auto map = dyn_cast<attn::MapOp>(user);
+    return map && map.getFn() == attn::MapFn::Ge && attn::constInt(map.getOperands()[1]) == 0;
+  };
+  for (Operation &op : *mixer.getBody()) {
+    if (auto index = dyn_cast<attn::IndexOp>(op)) {
+      int a = axis(index.getAxisAttr());
+      if (!divided.contains(a) && !llvm::all_of(op.getUsers(), broadcasts))
+        meets[a] = true;
+    } else if (auto eq = dyn_cast<attn::EquationOp>(op)) {
+      mark(eq.getLoopAxes());
+    } else if (auto names = op.getAttrOfType<ArrayAttr>("axes")) {
+      mark(names);
+    }
+  }
   // Inputs without any axis that may run in parallel are weights: what they lack says nothing, and neither does what a
   // mask or an index lacks. A tensor of many axes weighs more than a scale or a bias per head.
   AxisSet parallel;

@@ -302,15 +302,37 @@ void Plan::chooseGrid(Kernel &kernel) {
     }
   }
 
+  // One further sequence comes in wide blocks, where a sum finds operands in it that do not move along it.
+  auto reused = [&](int a) {
+    bool summed = false;
+    for (int s : kernel.stages) {
+      const Stage &stage = stages[s];
+      if (stage.kind != StageKind::Reduce || !stage.domain().contains(a))
+        continue;
+      summed = true;
+      auto still = [&](auto &access) {
+        return llvm::any_of(access.at, [&](auto &p) { return llvm::is_contained(stage.inner, p.second); }) &&
+               llvm::none_of(access.at, [&](auto &p) { return p.second == a || p.second < 0; });
+      };
+      if (llvm::any_of(stage.inputs, still) || llvm::any_of(stage.accesses, still))
+        return true;
+    }
+    return !summed;
+  };
+  int column = -1;
+  for (int a : axes)
+    if (loops.empty() && a != row && graph.axes[a].dynamic() && graph.axes[a].sequence && reused(a) &&
+        (column < 0 || graph.axes[a].size > graph.axes[column].size))
+      column = a;
+
   SmallVector<GridDim> first, last;
   for (int a : axes) {
     const AxisInfo &info = graph.axes[a];
     if (a == row) {
       last.push_back({a, std::max<int64_t>(1, kRows / int64_t(rows))});
     } else if (info.dynamic()) {
-      bool column = loops.empty() && info.sequence;
       bool samples = loops.empty() ? row < 0 && a == batch && inside < 16 : shares && a == batch;
-      first.push_back({a, column ? kColumns : a == lanes ? kRows : samples ? (loops.empty() ? kRows : 16) : 1});
+      first.push_back({a, a == column ? kColumns : a == lanes ? kRows : samples ? (loops.empty() ? kRows : 16) : 1});
     } else if (loops.empty() ? info.size > 2 * kColumns : inside > kState && info.size > kRows) {
       last.push_back({a, loops.empty() ? kColumns : kRows});
       inside = inside / info.size * kRows;
