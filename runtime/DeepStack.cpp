@@ -29,8 +29,8 @@ bool startedWith(size_t bytes, Job &job) {
   if (pthread_attr_init(&attributes) != 0)
     return false;
   pthread_t thread;
-  bool started = pthread_attr_setstacksize(&attributes, bytes) == 0 &&
-                 pthread_create(&thread, &attributes, work, &job) == 0;
+  bool started =
+      pthread_attr_setstacksize(&attributes, bytes) == 0 && pthread_create(&thread, &attributes, work, &job) == 0;
   pthread_attr_destroy(&attributes);
   if (started)
     pthread_join(thread, nullptr);
