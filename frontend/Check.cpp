@@ -16,6 +16,21 @@ bool isBuiltin(const std::string &name);
 Checker::Checker(const Spec &spec, const ast::Mixer &mixer, const CheckOptions &options, Diagnostics &diags)
     : spec_(spec), mixer_(mixer), options_(options), diags_(diags), p_(std::make_unique<Program>()) {}
 
+std::string counted(size_t n, const char *one, const char *many) {
+  return fmt::format("{} {}", n, n == 1 ? one : many);
+}
+
+std::string Checker::axisList(const AxisSet &axes) const {
+  std::string out;
+  for (AxisId a : axes)
+    out += (out.empty() ? "" : ", ") + p_->axes[a].name;
+  return out;
+}
+
+std::string Checker::namedAxes(const AxisSet &axes) const {
+  return (axes.size() == 1 ? "axis " : "axes ") + axisList(axes);
+}
+
 Diagnostic &Checker::error(Msg id, Span at, std::vector<std::string> args) {
   if (quiet_ || diags_.full()) {
     scratch_ = Diagnostic{};
@@ -346,18 +361,13 @@ bool Checker::resolveAll() {
     }
     if (info_[i].annotated && t.axes != info_[i].annotation) {
       AxisSet extra = t.axes - info_[i].annotation;
-      std::string names;
-      for (AxisId a : extra.empty() ? info_[i].annotation - t.axes : extra)
-        names += (names.empty() ? "" : " ") + p_->axes[a].name;
-      error(Msg::A133, t.span, {t.name, extra.empty() ? "lacks" : "also has", names});
+      error(Msg::A133, t.span,
+            {t.name, extra.empty() ? fmt::format("lacks {} of its annotation", namedAxes(info_[i].annotation - t.axes))
+                                   : fmt::format("has {}, which its annotation lacks", namedAxes(extra))});
     } else if (info_[i].annotated && !info_[i].dirtyRead) {
       AxisSet missing = info_[i].annotation - (t.body->axes | (t.init ? t.init->axes : AxisSet()));
-      if (!missing.empty()) {
-        std::string names;
-        for (AxisId a : missing)
-          names += (names.empty() ? "" : " ") + p_->axes[a].name;
-        error(Msg::A133, t.span, {t.name, "lacks", names});
-      }
+      if (!missing.empty())
+        error(Msg::A133, t.span, {t.name, fmt::format("lacks {} of its annotation", namedAxes(missing))});
     }
   }
   return diags_.errorCount() == before;
@@ -398,10 +408,7 @@ void Checker::checkDefaults() {
     if (const Tensor *e = equation(n))
       error(Msg::A225, d.defaultValue->span, {d.name.text, e->name}).note(e->span, "the equation");
     else if (!extra.empty()) {
-      std::string names;
-      for (AxisId a : extra)
-        names += (names.empty() ? "" : " ") + p_->axes[a].name;
-      error(Msg::A226, d.defaultValue->span, {d.name.text, names});
+      error(Msg::A226, d.defaultValue->span, {d.name.text, axisList(extra)});
     } else if (n->kind > declared)
       error(Msg::A227, d.defaultValue->span, {d.name.text, kinds[int(n->kind)], kinds[int(declared)]});
   }
@@ -425,23 +432,14 @@ void Checker::checkOutputs() {
     for (auto &d : o.dims)
       for (AxisId a : d)
         want.insert(a);
-    auto list = [&](const AxisSet &s) {
-      std::string out;
-      for (AxisId a : s)
-        out += (out.empty() ? "" : " ") + p_->axes[a].name;
-      return out;
-    };
     if (AxisSet extra = t.axes - want; !extra.empty()) {
-      std::string names = list(extra), comma;
-      for (char c : names)
-        comma += c == ' ' ? std::string(", ") : std::string(1, c);
-      error(Msg::A135, t.span, {o.name, names})
+      error(Msg::A135, t.span, {o.name, extra.size() == 1 ? "a free axis" : "free axes", axisList(extra)})
           .note(decl->name.span, "declared here")
-          .withHelp(fmt::format("{} = sum[{}](...)", o.name, comma));
+          .withHelp(fmt::format("{} = sum[{}](...)", o.name, axisList(extra)));
       continue;
     }
     if (AxisSet missing = want - t.axes; !missing.empty()) {
-      error(Msg::A136, t.span, {o.name, list(missing)}).note(decl->name.span, "declared here");
+      error(Msg::A136, t.span, {o.name, namedAxes(missing)}).note(decl->name.span, "declared here");
       continue;
     }
     Kind kind = o.declared ? (isFloat(o.dtype)         ? Kind::Real

@@ -110,7 +110,7 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
   auto wantArgs = [&](size_t n) {
     if (e->args.size() == n)
       return true;
-    error(Msg::A204, e->nameSpan, {name, std::to_string(n), std::to_string(e->args.size())});
+    error(Msg::A204, e->nameSpan, {name, counted(n, "argument", "arguments"), std::to_string(e->args.size())});
     return false;
   };
   if (e->hasBrackets)
@@ -229,9 +229,11 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
 Node *Checker::callElementwise(const ast::Expr *e, Scope *s, Fn fn, int minArgs, int maxArgs) {
   int n = static_cast<int>(e->args.size());
   if (n < minArgs || n > maxArgs) {
-    error(Msg::A204, e->nameSpan,
-          {e->text, minArgs == maxArgs ? std::to_string(minArgs) : fmt::format("{} or more", minArgs),
-           std::to_string(n)});
+    error(
+        Msg::A204, e->nameSpan,
+        {e->text,
+         minArgs == maxArgs ? counted(minArgs, "argument", "arguments") : fmt::format("{} or more arguments", minArgs),
+         std::to_string(n)});
     return nullptr;
   }
   std::vector<Node *> args;
@@ -343,7 +345,9 @@ std::vector<Node *> Checker::callReduction(const ast::Expr *e, Scope *s, RedOp r
   if (!groupsOf(e, s, groups))
     return {};
   if (groups.size() != e->args.size()) {
-    error(Msg::A215, e->nameSpan, {e->text, std::to_string(groups.size()), std::to_string(e->args.size())});
+    error(Msg::A215, e->nameSpan,
+          {e->text, counted(groups.size(), "group of axes", "groups of axes"),
+           counted(e->args.size(), "operand", "operands")});
     return {};
   }
   std::vector<Node *> args;
@@ -402,7 +406,9 @@ std::vector<Node *> Checker::callSoftmax(const ast::Expr *e, Scope *s) {
   if (!groupsOf(e, s, groups))
     return {};
   if (groups.size() != e->args.size()) {
-    error(Msg::A215, e->nameSpan, {e->text, std::to_string(groups.size()), std::to_string(e->args.size())});
+    error(Msg::A215, e->nameSpan,
+          {e->text, counted(groups.size(), "group of axes", "groups of axes"),
+           counted(e->args.size(), "operand", "operands")});
     return {};
   }
   std::vector<Node *> args;
@@ -439,7 +445,7 @@ Node *Checker::callCum(const ast::Expr *e, Scope *s, RedOp red) {
     return nullptr;
   }
   if (e->args.size() != 1) {
-    error(Msg::A204, e->nameSpan, {e->text, "1", std::to_string(e->args.size())});
+    error(Msg::A204, e->nameSpan, {e->text, "1 argument", std::to_string(e->args.size())});
     return nullptr;
   }
   const ast::AxisArg &a = e->groups[0][0];
@@ -469,7 +475,7 @@ Node *Checker::callSelection(const ast::Expr *e, Scope *s, Op op) {
     return nullptr;
   }
   if (e->args.size() != 1) {
-    error(Msg::A204, e->nameSpan, {e->text, "1", std::to_string(e->args.size())});
+    error(Msg::A204, e->nameSpan, {e->text, "1 argument", std::to_string(e->args.size())});
     return nullptr;
   }
   std::vector<AxisId> leaves;
@@ -527,7 +533,7 @@ Node *Checker::callSelection(const ast::Expr *e, Scope *s, Op op) {
 
 Node *Checker::callGrad(const ast::Expr *e, Scope *s) {
   if (e->args.size() != 2) {
-    error(Msg::A204, e->nameSpan, {"grad", "2", std::to_string(e->args.size())});
+    error(Msg::A204, e->nameSpan, {"grad", "2 arguments", std::to_string(e->args.size())});
     return nullptr;
   }
   std::vector<std::vector<AxisId>> groups;
@@ -647,12 +653,14 @@ std::vector<Node *> Checker::callFunction(const ast::Expr *e, Scope *s, const as
       for (const ast::AxisArg &a : g)
         axisArgs.push_back(&a);
     if (axisArgs.size() != fn.axes.size() || e->groups.size() > 1) {
-      error(Msg::A221, e->nameSpan, {fn.name.text, std::to_string(fn.axes.size()), std::to_string(axisArgs.size())})
+      error(Msg::A221, e->nameSpan,
+            {fn.name.text, counted(fn.axes.size(), "axis", "axes"), std::to_string(axisArgs.size())})
           .note(fn.name.span, "defined here");
       return {};
     }
     if (e->args.size() != fn.params.size()) {
-      error(Msg::A204, e->nameSpan, {fn.name.text, std::to_string(fn.params.size()), std::to_string(e->args.size())})
+      error(Msg::A204, e->nameSpan,
+            {fn.name.text, counted(fn.params.size(), "argument", "arguments"), std::to_string(e->args.size())})
           .note(fn.name.span, "defined here");
       return {};
     }

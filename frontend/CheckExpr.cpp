@@ -33,7 +33,7 @@ Node *Checker::expr(const ast::Expr *e, Scope *s) {
   if (r.empty())
     return nullptr;
   if (r.size() != 1) {
-    error(Msg::A201, e->span, {e->text, std::to_string(r.size())});
+    error(Msg::A201, e->span, {e->text, counted(r.size(), "result", "results")});
     return nullptr;
   }
   return r[0];
@@ -153,7 +153,8 @@ void Checker::resolveTensor(int id) {
   info.state = TensorInfo::Done;
   if (info.results > 1 && !r.empty() && static_cast<int>(r.size()) != info.results) {
     if (info.result == 0)
-      error(Msg::A203, p_->tensors[id].span, {std::to_string(info.results), std::to_string(r.size())});
+      error(Msg::A203, p_->tensors[id].span,
+            {counted(info.results, "name", "names"), counted(r.size(), "result", "results")});
     info.broken = !quiet();
     return;
   }

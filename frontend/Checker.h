@@ -13,6 +13,9 @@
 
 namespace attnc {
 
+/// "1 axis", "3 axes": how messages count.
+std::string counted(size_t n, const char *one, const char *many);
+
 /// An axis as the text names it: one leaf, or a composite.
 struct AxisValue {
   std::vector<AxisId> leaves;
@@ -155,6 +158,8 @@ private:
   void checkOutputs();
   void checkRequires();
   void addRequirement(ExtentRef condition, std::string message);
+  std::string axisList(const AxisSet &axes) const;  ///< "i, j"
+  std::string namedAxes(const AxisSet &axes) const; ///< "axis i", "axes i, j"
   Diagnostic &error(Msg id, Span at, std::vector<std::string> args = {});
   /// An error that ends the check at once, aloud in whichever run it is met.
   /// A name in `e` that is data, or an extent when `extentsToo`: neither is there when params and extents are read.

@@ -366,6 +366,10 @@ private:
       auto &d = diags_.report(Msg::A009, t_.span(at), {std::string(t_.text(at))});
       if (item_->end + 1 < toks_.size())
         d.note(t_.span(item_->end), fmt::format("still open before this {}", quoted(t_, item_->end)));
+      size_t last = at;
+      while (last + 1 < toks_.size() && toks_[last + 1].line == toks_[at].line)
+        ++last;
+      noteComment(d, last);
     } else {
       halted_ = false;
     }
@@ -379,6 +383,18 @@ private:
     at.begin = at.end;
     bool last = tok >= item_->end;
     return {at, !last ? "the end of the line" : tok + 1 >= toks_.size() ? "the end of the file" : quoted(t_, tok)};
+  }
+
+  /// Where the text behind a token is a comment that closes a bracket, `//` was meant to divide.
+  void noteComment(Diagnostic &d, size_t tok) const {
+    std::string_view text = t_.source->text();
+    size_t begin = toks_[tok].end;
+    std::string_view line = text.substr(begin, text.find('\n', begin) - begin);
+    size_t slashes = line.find_first_not_of(" \t");
+    if (slashes == line.npos || line.substr(slashes, 2) != "//" || line.find_first_of(")]", slashes) == line.npos)
+      return;
+    begin += slashes;
+    d.note({t_.source, unsigned(begin), unsigned(begin + 2)}, "`//` starts a comment; integer division is `div`");
   }
 
   std::string before(size_t tok) const { return quoted(t_, tok > 0 ? tok - 1 : 0); }
@@ -418,6 +434,8 @@ private:
     } else {
       Diagnostic &d = fail(Msg::A012, tok, at, {expectedWords(), before(tok), what});
       int opener = openerOf(tok);
+      if (opener >= 0 && type(opener) != P::LBRACE && tok > 0)
+        noteComment(d, tok - 1);
       if (opener >= 0 && type(opener) != P::LBRACE && toks_[opener].line != toks_[tok > 0 ? tok - 1 : 0].line)
         d.note(t_.span(opener), "opened here");
       if (!endsLine(tok))

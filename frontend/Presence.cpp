@@ -169,7 +169,8 @@ private:
       Node *there = present(x.causes, s);
       out.node = isTrue(there) ? x.node : map(Fn::Select, n->kind, {there, x.node, y.node}, s);
       for (const Cause &c : y.causes)
-        add(out.causes, Cause{map(Fn::Or, Kind::Bool, {there, c.pred}, s), c.axes | n->args[0]->axes, c.span, -1});
+        add(out.causes,
+            Cause{map(Fn::Or, Kind::Bool, {there, c.pred}, s), c.axes | n->args[0]->axes, c.span, -1, c.why});
       return out;
     }
     case Op::Present:
@@ -283,7 +284,8 @@ private:
     Node *count = isTrue(validNumbers) ? productOf(n->groups[0], s) : intern(k);
     Node *place = flatPosition(n->newAxes, s);
     Node *enough = map(Fn::Lt, Kind::Bool, {place, count}, s);
-    out.causes.push_back(Cause{map(Fn::And, Kind::Bool, {present(apart, s), enough}, s), n->axes, s, -1});
+    out.causes.push_back(
+        Cause{map(Fn::And, Kind::Bool, {present(apart, s), enough}, s), n->axes, s, -1, Cause::Selection});
     if (n->op == Op::Sort) {
       // The values at those positions; flat positions are taken apart again.
       Node r{};
@@ -322,11 +324,11 @@ private:
         return std::any_of(causes.begin(), causes.end(), [&](const Cause &y) { return y.pred == pred; });
       };
       for (const Cause &x : a.causes)
-        add(out.causes,
-            Cause{on(b.causes, x.pred) ? x.pred : map(Fn::Or, Kind::Bool, {no, x.pred}, s), x.axes | axes, x.span, -1});
+        add(out.causes, Cause{on(b.causes, x.pred) ? x.pred : map(Fn::Or, Kind::Bool, {no, x.pred}, s), x.axes | axes,
+                              x.span, -1, x.why});
       for (const Cause &x : b.causes)
         if (!on(a.causes, x.pred))
-          add(out.causes, Cause{map(Fn::Or, Kind::Bool, {cond, x.pred}, s), x.axes | axes, x.span, -1});
+          add(out.causes, Cause{map(Fn::Or, Kind::Bool, {cond, x.pred}, s), x.axes | axes, x.span, -1, x.why});
       return out;
     }
     std::vector<Node *> args;
@@ -344,7 +346,7 @@ private:
         Node *decides = map(Fn::And, Kind::Bool, {value, present(other.causes, s)}, s);
         for (const Cause &c : values[k].causes)
           add(out.causes,
-              Cause{map(Fn::Or, Kind::Bool, {decides, c.pred}, s), c.axes | n->args[1 - k]->axes, c.span, -1});
+              Cause{map(Fn::Or, Kind::Bool, {decides, c.pred}, s), c.axes | n->args[1 - k]->axes, c.span, -1, c.why});
       }
       // The value must not depend on what an absent operand holds.
       if (!values[0].causes.empty() || !values[1].causes.empty()) {
@@ -418,16 +420,16 @@ private:
         if (r.start)
           off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {low}, s)}, s);
         else
-          add(causes, Cause{low, axes, r.index->span, -1});
+          add(causes, Cause{low, axes, r.index->span, -1, Cause::Index});
       } else {
         if (r.start < 0)
           off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {low}, s)}, s);
         else
-          add(causes, Cause{low, axes, r.index->span, -1});
+          add(causes, Cause{low, axes, r.index->span, -1, Cause::Index});
         if (r.start > 0)
           off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {high}, s)}, s);
         else
-          add(causes, Cause{high, axes, r.index->span, -1});
+          add(causes, Cause{high, axes, r.index->span, -1, Cause::Index});
       }
       if (r.start)
         for (AxisId a : r.leaves)
@@ -502,7 +504,7 @@ private:
         pred = map(Fn::Or, Kind::Bool, {off, pred}, s);
         axes |= off->axes;
       }
-      add(causes, Cause{pred, axes, c.span, -1});
+      add(causes, Cause{pred, axes, c.span, -1, c.why});
     }
     out.causes = causes;
     return out;

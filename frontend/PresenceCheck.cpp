@@ -57,7 +57,10 @@ void checkPresence(Program &p, Diagnostics &diags) {
         Diagnostic &d = diags.report(id, t.span, {name});
         told.insert(&t);
         if (c.span.source)
-          d.note(c.span, "absent where this is false or outside its axis");
+          d.note(c.span, c.ragged >= 0               ? "absent past the end of this"
+                         : c.why == Cause::Index     ? "absent where this index is outside its axis"
+                         : c.why == Cause::Selection ? "absent where there are fewer elements to choose from"
+                                                     : "absent where this is false");
         if (c.ragged >= 0) { // no `fill` helps past the end
           const Composite &comp = p.composites[c.ragged];
           ExtentRef chunk = extentConst(1);

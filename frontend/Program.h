@@ -201,6 +201,7 @@ struct Cause {
   AxisSet axes;
   Span span;
   int ragged = -1; ///< the composite past whose end positions do not exist; pred then says so
+  enum Why { Condition, Index, Selection } why = Condition; ///< what `span` shows
 };
 
 /// A scan axis of a recurrence. dir +1: from 0 up; -1: from the end.

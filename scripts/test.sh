@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets the machine up, builds, and runs every test. The last line is the total: "N passed, N failed".
-#   scripts/test.sh [SUITE ...]      only these: format unit lit reference examples docs conformance fuzz main sanitize
+#   scripts/test.sh [SUITE ...]      only these: format tidy unit lit reference examples docs conformance fuzz main sanitize
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${ATTNC_BUILD:-build} # absolute, or below the checkout
@@ -61,6 +61,35 @@ check_format() {
   ((f == 0))
 }
 
+# The sources that changed, at most ten minutes of them: against main where that is known, else against the commit before.
+tidy_files() {
+  local base
+  base=$(git merge-base HEAD origin/main 2>/dev/null || true)
+  # On main itself the merge base is the commit looked at.
+  [[ -n $base && $base != $(git rev-parse HEAD) ]] || base=$(git rev-parse -q --verify HEAD~1 || true)
+  if [[ -n $base ]]; then
+    git diff --name-only --diff-filter=d "$base" -- runtime frontend dialect passes codegen tools | grep '\.cpp$' || true
+  else # a history of one commit: a sample
+    printf '%s\n' runtime/Extent.cpp frontend/Check.cpp dialect/tile/TileOps.cpp
+  fi
+}
+
+check_tidy() {
+  local p=0 f=0 left=0 file end=$((SECONDS + 600))
+  for file in "$@"; do
+    if ((SECONDS >= end)); then
+      left=$((left + 1))
+    elif clang-tidy-19 -p "$build" --quiet --warnings-as-errors='*' "$file" 2>"$work/tidy"; then
+      p=$((p + 1))
+    else
+      f=$((f + 1))
+    fi
+  done
+  ((left == 0)) || echo "no time left for $left of them"
+  echo "clang-tidy: $p passed, $f failed"
+  ((f == 0))
+}
+
 unit() {
   ninja -C "$1" attnc_unit_tests >"$work/unit" || { cat "$work/unit"; return 1; }
   ctest --test-dir "$1" --output-on-failure --timeout 900 -j "$(nproc)"
@@ -71,6 +100,14 @@ lit() { timeout 1800 "$python" /usr/lib/llvm-19/build/utils/lit/lit.py -j "$(npr
 
 suite setup scripts/setup.sh "$build" # packages and build; all else needs it
 wanted format && suite format check_format
+if wanted tidy; then
+  mapfile -t files < <(tidy_files)
+  if ((${#files[@]})); then
+    suite "clang-tidy, changed files" check_tidy "${files[@]}"
+  else
+    skip "clang-tidy" "no source changed"
+  fi
+fi
 if wanted unit; then
   suite "unit tests" unit "$build"
 fi
