@@ -216,7 +216,7 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
   for (const ast::Mixer &m : spec_.files[s->file]->mixers)
     isMixer |= m.name.text == name;
   if (isMixer) {
-    d = &error(Msg::A209, e->nameSpan, {name});
+    error(Msg::A209, e->nameSpan, {name});
     return {};
   }
   d = &error(Msg::A210, e->nameSpan, {name});

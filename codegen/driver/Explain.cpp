@@ -336,7 +336,7 @@ private:
   llvm::json::Object kernel(tile::KernelOp op, double times, double &flops, double &bytes) {
     Work work = grid(op, 0, 16) * times;
     llvm::json::Array sizes, nests, scratch;
-    std::string grid, around;
+    std::string grid;
     double instances = 1;
     for (auto [i, e] : llvm::enumerate(op.getExtents())) {
       int64_t n = evalOr(e, 1);
