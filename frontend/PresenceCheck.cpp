@@ -9,6 +9,10 @@ namespace attnc {
 
 std::string spanText(Span span);
 
+static std::string pastEnd(const Composite &c) {
+  return c.name.empty() ? "absent past the end of its last chunk" : fmt::format("absent past the end of `{}`", c.name);
+}
+
 void checkPresence(Program &p, Diagnostics &diags) {
   size_t symbols = p.signature.symbols.size();
   std::vector<std::string> names;
@@ -57,7 +61,7 @@ void checkPresence(Program &p, Diagnostics &diags) {
         Diagnostic &d = diags.report(id, t.span, {name});
         told.insert(&t);
         if (c.span.source)
-          d.note(c.span, c.ragged >= 0               ? "absent past the end of this"
+          d.note(c.span, c.ragged >= 0               ? pastEnd(p.composites[c.ragged])
                          : c.why == Cause::Index     ? "absent where this index is outside its axis"
                          : c.why == Cause::Selection ? "absent where there are fewer elements to choose from"
                                                      : "absent where this is false");
