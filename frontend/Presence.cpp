@@ -404,6 +404,7 @@ private:
     AxisSet replaced;
     AxisSet startAxes;
     std::vector<Cause> causes;
+    std::vector<std::pair<const ReadItem *, Cause>> highs;
     for (const ReadItem &r : n->reads) {
       Value i = total(r.index), b = total(r.bound);
       add(causes, i.causes);
@@ -429,11 +430,21 @@ private:
         if (r.start > 0)
           off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {high}, s)}, s);
         else
-          add(causes, Cause{high, axes, r.index->span, -1, Cause::Index});
+          highs.push_back({&r, Cause{high, axes, r.index->span, -1, Cause::Index}});
       }
       if (r.start)
         for (AxisId a : r.leaves)
           startAxes.insert(a);
+    }
+    for (auto &[r, cause] : highs) {
+      if (r->leaves.size() == 1 && p_.axes[r->leaves[0]].composite >= 0 && !isFalse(off)) {
+        // A chunk off the start has no length: any place of a whole one reads init there.
+        Node *inside = map(Fn::Lt, Kind::Bool, {total(r->index).node, extent(p_.axes[r->leaves[0]].extent, s)}, s);
+        Node *whole = always(inside) ? off : map(Fn::And, Kind::Bool, {off, inside}, s);
+        cause.pred = map(Fn::Or, Kind::Bool, {whole, cause.pred}, s);
+        cause.axes = cause.axes | off->axes;
+      }
+      add(causes, cause);
     }
     auto read = [&](Node *base) -> Node * {
       Node r{};

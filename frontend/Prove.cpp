@@ -682,6 +682,10 @@ bool Prover::nonNegative(const Poly &p, const Facts &facts, int depth) {
     Poly q = add(p, facts[i], -1);
     if (direct(q))
       return true;
+    for (auto &[m, f] : facts[i]) // as often as cancels a term: chunks of c positions
+      if (auto it = p.find(m); !m.empty() && it != p.end() && it->second / f > 1 && it->second % f == 0 &&
+                               direct(add(p, facts[i], -(it->second / f))))
+        return true;
     for (size_t j = 0; j < facts.size(); ++j)
       if (direct(add(q, facts[j], -1)))
         return true;

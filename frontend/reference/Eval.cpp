@@ -184,8 +184,18 @@ ReadTarget Evaluator::resolveRead(ENode &e) {
   scratch_.resize(t.base + e.readLeaves);
   size_t at = t.base;
   bool init = false;
+  // A chunk off the start has no length: any place of a whole one reads init there.
+  bool chunkOff = false;
+  for (EItem &item : e.reads)
+    if (item.start != 0 && !item.last && e.reads.size() > 1) {
+      Value index = eval(*item.index), bound = eval(*item.bound);
+      chunkOff |= !index.absent && !bound.absent && (item.start < 0 ? index.i < 0 : index.i >= bound.i);
+    }
   for (EItem &item : e.reads) {
     Value index = eval(*item.index), bound = eval(*item.bound);
+    if (chunkOff && item.start == 0 && !item.last && item.leaves.size() == 1 &&
+        program_.axes[item.leaves[0]].composite >= 0)
+      bound.i = std::max(bound.i, extents_[item.leaves[0]]);
     t.absent = causes_.unite(t.absent, causes_.unite(index.absent, bound.absent));
     if (index.absent || bound.absent) {
       at += item.leaves.size();

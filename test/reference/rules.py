@@ -233,6 +233,8 @@ body("back_trace", "c: [t, p:3, z]", "o: i64[t, k:3]",
      "from = (k + argmax[p](c[z := 0])) % 3  o = k if t == #t - 1 else from[t := t + 1, k := o[t + 1]]",
      {"c": [[[9.0], [1.0], [1.0]], [[1.0], [9.0], [1.0]], [[1.0], [1.0], [9.0]]]},
      {"o": [[0, 1, 2], [2, 0, 1], [0, 1, 2]]})
+body("start_of_the_next_chunk", "x: [t=(n u:3)]", "w: [t], c: [n]", "w = w[t+1] + x + w[n+1, u := 0] init 1  Z = Z[n+1, u := 0] + x  c = Z[u := 0]",
+     {"x": [1.0, 2.0, 3.0, 3.0]}, {"w": [26.0, 20.0, 13.0, 5.0], "c": [4.0, 3.0]})
 body("rounds_in_a_step", "x: [t]", "h: [t], g: [t]", "axis l:3, m:2  X = 2 * X[l-1] init h[t-1] + x  Y = Y[m-1] + 1 init X[l := last]  h = Y[m := last]"
      "  P = x + g[t-1] if l == 0 else Q[l-1]  Q = 2 * P  g = Q[l := last] init 1",
      {"x": [1.0, 2.0]}, {"h": [10.0, 98.0], "g": [16.0, 144.0]})
