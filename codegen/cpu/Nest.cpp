@@ -239,11 +239,15 @@ private:
     };
     if (unroll > 1)
       stage(unroll);
-    if (unroll == 1 || !known || *known % (unroll * plan.width) >= plan.width)
+    // What does not fill an unrolled round runs masked, chunk by chunk: a third copy of the body is not worth its time
+    // in the compiler.
+    bool whole = known && *known % plan.width == 0;
+    bool left = known ? unroll == 1 || *known % (unroll * plan.width) >= plan.width : unroll == 1;
+    if (left && (whole || !plan.compact))
       stage(1);
-    if (known && *known % plan.width == 0)
+    if (whole)
       return state;
-    // A loop of one turn at most, so that the carried values need no second mechanism.
+    // A loop also where it is one round at most, so that the carried values need no second mechanism.
     return ir.loop(from, hi, ir.i64(plan.width), state, [&](Value base, ValueRange carried) {
       return run(1, base, ir.lanesBelow(ir.sub(hi, base), plan.width), carried);
     });
@@ -325,7 +329,7 @@ private:
 
   /// Chunks at a time: enough independent chains to hide the latency of the combiners, few enough to stay in registers.
   unsigned chooseUnroll() {
-    if (plan.vectorDim < 0 || !nest.isReduction() || llvm::any_of(nest.getCombinerKinds(), isArg))
+    if (plan.compact || plan.vectorDim < 0 || !nest.isReduction() || llvm::any_of(nest.getCombinerKinds(), isArg))
       return 1;
     size_t work = 0;
     for (Operation &op : body)
@@ -366,6 +370,7 @@ static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::Nest
   for (Value buffer : plan.unitBuffers)
     contiguous.buffers[buffer].strides.back() = ir.i64(1);
   NestPlan strided = planNest(scope, machine, nest, /*callerUnit=*/false);
+  strided.compact = true;
   ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan); }, [&] { emitLoops(ir, scope, nest, strided); });
 }
 

@@ -14,6 +14,7 @@ int64_t nestScratch(const Scope &scope, const Machine &machine, tile::NestOp nes
 struct NestPlan {
   int vectorDim = -1; ///< -1: scalar code
   unsigned width = 1;
+  bool compact = false; ///< one copy of the body, at the price of speed
   /// Caller's tensors whose last stride must be 1 for the loads to be contiguous.
   llvm::SmallVector<mlir::Value> unitBuffers;
 };
