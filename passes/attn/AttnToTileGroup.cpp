@@ -243,6 +243,30 @@ LogicalResult Plan::group() {
 /// Blocks large enough for a register-blocked contraction inside, and small enough for the cache and the threads.
 static constexpr int64_t kRows = 64, kColumns = 256, kState = 4096;
 
+static bool dependsOn(Graph &graph, Sym position, int axis) {
+  if (position >= 0)
+    return position == axis;
+  return llvm::any_of(graph.expr(position).env, [&](auto &p) { return dependsOn(graph, p.second, axis); });
+}
+
+/// Whether a sum of the kernel has an operand that is the same for all positions along the axis: weights, read once for
+/// a block of them.
+bool Plan::sharesOperand(const Kernel &kernel, int axis) const {
+  for (int s : kernel.stages) {
+    const Stage &stage = stages[s];
+    if (stage.kind != StageKind::Reduce)
+      continue;
+    auto shared = [&](const SymEnv &at) {
+      auto on = [&](int a) { return llvm::any_of(at, [&](auto &p) { return dependsOn(graph, p.second, a); }); };
+      return !on(axis) && at.size() > 1 && llvm::any_of(stage.inner, on);
+    };
+    if (llvm::any_of(stage.inputs, [&](const InputAccess &in) { return shared(in.at); }) ||
+        llvm::any_of(stage.accesses, [&](const Access &access) { return shared(access.at); }))
+      return true;
+  }
+  return false;
+}
+
 void Plan::chooseGrid(Kernel &kernel) {
   SmallVector<Loop> loops = loopsOf(kernel.stages);
   // Positions of a short last chunk do not exist: its leaves stay together inside a block.
@@ -263,6 +287,24 @@ void Plan::chooseGrid(Kernel &kernel) {
       rows *= graph.axes[a].size;
     if (loops.empty() && graph.axes[a].sequence && (row < 0 || graph.axes[a].size >= graph.axes[row].size))
       row = a;
+  }
+  // Nothing meets along a batch, but the weights that it shares are packed once for many of its rows. Of several such
+  // axes the one that is innermost in memory: samples are outside of what they consist of.
+  int64_t rowBlock = kRows;
+  if (loops.empty() && row < 0) {
+    int innermost = -1;
+    auto visit = [&](ArrayAttr dims) {
+      for (auto [place, dim] : llvm::enumerate(dims.getAsRange<ArrayAttr>()))
+        for (int a : graph.list(dim))
+          if (axes.contains(a) && graph.axes[a].dynamic() && int(place) > innermost && sharesOperand(kernel, a)) {
+            row = a;
+            innermost = place;
+            rowBlock = 2 * kRows;
+          }
+    };
+    for (int s : kernel.stages)
+      for (InputAccess &in : stages[s].inputs)
+        visit(in.input.getDims());
   }
   AxisSet domain;
   for (int s : kernel.stages)
@@ -329,7 +371,7 @@ void Plan::chooseGrid(Kernel &kernel) {
   for (int a : axes) {
     const AxisInfo &info = graph.axes[a];
     if (a == row) {
-      last.push_back({a, std::max<int64_t>(1, kRows / int64_t(rows))});
+      last.push_back({a, std::max<int64_t>(1, rowBlock / int64_t(rows))});
     } else if (info.dynamic()) {
       bool samples = loops.empty() ? row < 0 && a == batch && inside < 16 : shares && a == batch;
       first.push_back({a, a == column ? kColumns : a == lanes ? kRows : samples ? (loops.empty() ? kRows : 16) : 1});

@@ -165,6 +165,7 @@ private:
   AxisSet parallelOf(llvm::ArrayRef<int> stages) const;
   bool worthMerging(const Stage &from, const Stage &to, const Kernel &producer, const Kernel &consumer,
                     const Kernel &merged) const;
+  bool sharesOperand(const Kernel &kernel, int axis) const;
   void chooseGrid(Kernel &kernel);
   // AttnToTileSchedule.cpp: loops and buffers.
   using Nodes = std::vector<std::unique_ptr<Node>>;
