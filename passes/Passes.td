@@ -40,6 +40,14 @@ def Simplify : Pass<"attn-simplify", "::attnc::attn::MixerOp"> {
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 
+def OnePoint : Pass<"attn-one-point", "::attnc::attn::MixerOp"> {
+  let summary = "a reduction that meets one position of an axis reads that position";
+  let description = [{
+    `reduce [c, ..]` under a condition `c == x`, x an axis of the same extent, is taken at c := x.
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect"];
+}
+
 def Factor : Pass<"attn-factor", "::attnc::attn::MixerOp"> {
   let summary = "sum an axis among the factors that have it, before the others are multiplied in";
   let description = [{

@@ -180,6 +180,7 @@ private:
   static void buildTilePipeline(PassManager &pm) {
     pm.addNestedPass<attn::MixerOp>(createDeriveGrad());
     pm.addNestedPass<attn::MixerOp>(createDecompose());
+    pm.addNestedPass<attn::MixerOp>(createOnePoint());
     pm.addNestedPass<attn::MixerOp>(createFactor());
     pm.addNestedPass<attn::MixerOp>(createSimplify());
     pm.addPass(createAttnToTile());
