@@ -53,7 +53,9 @@ bool unsealBytes(char kind, std::string_view bytes, std::string_view &payload, s
 
 std::string serializeBlob(const KernelBlob &blob) {
   ByteWriter w;
+  w.u8(uint8_t(blob.form));
   w.text(blob.image);
+  w.text(blob.plan);
   w.u64(blob.workspaceBytes);
   w.u64(blob.run);
   w.text(blob.arch);
@@ -74,7 +76,9 @@ bool parseBlob(std::string_view bytes, KernelBlob &blob, std::string &error) {
     return false;
   ByteReader r(payload);
   blob = {};
+  blob.form = KernelBlob::Form(r.u8());
   blob.image = r.text();
+  blob.plan = r.text();
   blob.workspaceBytes = r.u64();
   blob.run = r.u64();
   blob.arch = r.text();
@@ -86,7 +90,9 @@ bool parseBlob(std::string_view bytes, KernelBlob &blob, std::string &error) {
     b.bytes = r.text();
     blob.buffers.push_back(std::move(b));
   }
-  if (!r.atEnd() || blob.workspaceBytes >= blob.image.size() || blob.run >= blob.image.size()) {
+  bool offsets = blob.form != KernelBlob::Form::MachineCode ||
+                 (blob.workspaceBytes < blob.image.size() && blob.run < blob.image.size());
+  if (!r.atEnd() || !offsets || blob.form > KernelBlob::Form::Emulated) {
     error = "cut or damaged";
     return false;
   }

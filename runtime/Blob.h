@@ -13,7 +13,13 @@
 namespace attnc {
 
 struct KernelBlob {
+  enum class Form : uint8_t {
+    MachineCode, ///< image: code; entry points by offset
+    Emulated     ///< image: a shared library for the emulator; plan: what the host does around its kernels
+  };
+  Form form = Form::MachineCode;
   std::string image;
+  std::string plan;            ///< a serialized LaunchPlan, where the form has one
   uint64_t workspaceBytes = 0; ///< offset of a WorkspaceBytesFn
   uint64_t run = 0;            ///< offset of a RunFn
   std::string arch;            ///< what it was compiled for, as a user would write it: "x86-64-v4", "native"

@@ -40,12 +40,21 @@ struct KernelArg {
   const int64_t *strides; ///< in elements, one per dim of the caller; all 0 for a tensor without elements
 };
 
+/// For targets that check or copy; compiled code of the CPU does not look at it.
+struct KernelArgShape {
+  const int64_t *extents; ///< one per dim; null for a tensor without elements
+  int32_t rank;
+  int32_t elementBytes;
+};
+
 struct KernelContext {
   const int64_t *symbols; ///< the block arguments of tile.program, in order
   const KernelArg *args;  ///< inputs, then outputs; a left-out input is not listed
   char *workspace;        ///< workspaceBytes() bytes, 64-byte aligned
   const KernelHelpers *helpers;
-  void *pool; ///< for parallelFor
+  void *pool;                   ///< for parallelFor
+  const KernelArgShape *shapes; ///< one per arg
+  int64_t argCount;
 };
 
 /// Entry points of a kernel, as offsets in the blob.

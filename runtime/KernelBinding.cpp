@@ -252,27 +252,35 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
   }
 
   KernelArg args[kMaxArguments];
+  KernelArgShape shapes[kMaxArguments];
   size_t count = 0;
+  auto pass = [&](const Binding::Shape &shape, char *empty, const TensorView &view, const int64_t *viewStrides) {
+    shapes[count] = {shape.empty ? nullptr : shape.extents.data(), int32_t(shape.extents.size()),
+                     int32_t(dtypeSize(shape.dtype))};
+    args[count++] = shape.empty ? KernelArg{empty, kNoStrides} : KernelArg{view.data, viewStrides};
+  };
   for (size_t i = 0; i < inputCount; ++i)
     if (binding.inputs[i].given)
-      args[count++] = binding.inputs[i].empty ? KernelArg{const_cast<char *>(kZeros), kNoStrides}
-                                              : KernelArg{inputs[i].data, strides[i]};
+      pass(binding.inputs[i], const_cast<char *>(kZeros), inputs[i], strides[i]);
   for (size_t i = 0; i < outputCount; ++i)
-    args[count++] =
-        binding.outputs[i].empty ? KernelArg{sink, kNoStrides} : KernelArg{outputs[i].data, strides[inputCount + i]};
+    pass(binding.outputs[i], sink, outputs[i], strides[inputCount + i]);
 
   RunState state;
   state.pool = call.pool;
   state.scratchLimit = limit;
-  KernelContext ctx = {binding.symbols.data(), args, static_cast<char *>(call.workspace), &kernelHelpers(), &state};
+  KernelContext ctx = {binding.symbols.data(), args,   static_cast<char *>(call.workspace),
+                       &kernelHelpers(),       &state, shapes,
+                       int64_t(count)};
 #if defined(__x86_64__)
   unsigned saved = _mm_getcsr();
   _mm_setcsr(0x1f80);
 #endif
-  binding.image->run(&ctx);
+  bool ran = binding.image->run(ctx, error);
 #if defined(__x86_64__)
   _mm_setcsr(saved);
 #endif
+  if (!ran)
+    return MixerStatus::Internal;
   if (int64_t refused = state.scratchRefused.load()) {
     error =
         fmt::format("each thread of this call needs {} for intermediates; the limit is {}, or memory was refused ({})",

@@ -1,5 +1,6 @@
 //===- Machine code in memory ---------------------------------------------===//
 #include "runtime/KernelImage.h"
+#include "runtime/cuda/EmulatedImage.h"
 #include <cstring>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -48,40 +49,68 @@ std::string missingCpuFeature(const std::vector<std::string> &features) {
   return {};
 }
 
-std::shared_ptr<const KernelImage> KernelImage::load(const KernelBlob &blob, std::string &error) {
-  std::string missing = missingCpuFeature(blob.features);
-  if (!missing.empty()) {
-    error = fmt::format("the kernel was compiled for {}, but this CPU has no {}", blob.arch, missing);
-    return nullptr;
-  }
-  if (blob.image.empty() || blob.run >= blob.image.size() || blob.workspaceBytes >= blob.image.size()) {
-    error = "the kernel has no code";
-    return nullptr;
-  }
-  std::shared_ptr<KernelImage> image(new KernelImage);
-  void *base = mmap(nullptr, blob.image.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (base == MAP_FAILED) {
-    error = "no memory for the kernel's code";
-    return nullptr;
-  }
-  image->base_ = base;
-  image->size_ = blob.image.size();
-  std::memcpy(base, blob.image.data(), blob.image.size());
-  if (mprotect(base, image->size_, PROT_READ | PROT_EXEC) != 0) {
-    error = "the system does not let memory become executable, which compiled kernels need";
-    return nullptr;
-  }
-  char *code = static_cast<char *>(base);
-  __builtin___clear_cache(code, code + image->size_);
-  image->workspaceBytes_ = reinterpret_cast<WorkspaceBytesFn>(code + blob.workspaceBytes);
-  image->run_ = reinterpret_cast<RunFn>(code + blob.run);
-  image->buffers_ = blob.buffers;
-  return image;
-}
+namespace {
 
-KernelImage::~KernelImage() {
-  if (base_)
-    munmap(base_, size_);
+/// Machine code of this CPU, in memory.
+class MachineCode : public KernelImage {
+public:
+  static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, std::string &error) {
+    std::string missing = missingCpuFeature(blob.features);
+    if (!missing.empty()) {
+      error = fmt::format("the kernel was compiled for {}, but this CPU has no {}", blob.arch, missing);
+      return nullptr;
+    }
+    if (blob.image.empty() || blob.run >= blob.image.size() || blob.workspaceBytes >= blob.image.size()) {
+      error = "the kernel has no code";
+      return nullptr;
+    }
+    std::shared_ptr<MachineCode> code(new MachineCode(blob.buffers));
+    void *base = mmap(nullptr, blob.image.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) {
+      error = "no memory for the kernel's code";
+      return nullptr;
+    }
+    code->base_ = static_cast<char *>(base);
+    code->size_ = blob.image.size();
+    std::memcpy(base, blob.image.data(), blob.image.size());
+    if (mprotect(base, code->size_, PROT_READ | PROT_EXEC) != 0) {
+      error = "the system does not let memory become executable, which compiled kernels need";
+      return nullptr;
+    }
+    __builtin___clear_cache(code->base_, code->base_ + code->size_);
+    code->workspaceBytes_ = reinterpret_cast<WorkspaceBytesFn>(code->base_ + blob.workspaceBytes);
+    code->run_ = reinterpret_cast<RunFn>(code->base_ + blob.run);
+    return code;
+  }
+  ~MachineCode() override {
+    if (base_)
+      munmap(base_, size_);
+  }
+  int64_t workspaceBytes(const int64_t *symbols) const override { return workspaceBytes_(symbols); }
+  bool run(const KernelContext &ctx, std::string &) const override {
+    run_(&ctx);
+    return true;
+  }
+
+private:
+  using KernelImage::KernelImage;
+  char *base_ = nullptr;
+  size_t size_ = 0;
+  WorkspaceBytesFn workspaceBytes_ = nullptr;
+  RunFn run_ = nullptr;
+};
+
+} // namespace
+
+std::shared_ptr<const KernelImage> KernelImage::load(const KernelBlob &blob, std::string &error) {
+  switch (blob.form) {
+  case KernelBlob::Form::MachineCode:
+    return MachineCode::load(blob, error);
+  case KernelBlob::Form::Emulated:
+    return loadEmulated(blob, error);
+  }
+  error = "a kernel of a form that this runtime does not know";
+  return nullptr;
 }
 
 } // namespace attnc

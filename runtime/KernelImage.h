@@ -1,7 +1,7 @@
-//===- Machine code in memory ---------------------------------------------===//
+//===- A kernel that can run ----------------------------------------------===//
 //
-// A blob's image copied to fresh pages, which are then made executable and no longer writable. Immutable, shared by all
-// calls.
+// A blob made ready, by what its target needs: for the CPU its image is copied to fresh pages, which are then made
+// executable and no longer writable; for cuda-emulated see cuda/EmulatedImage.cpp. Immutable, shared by all calls.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "runtime/Blob.h"
@@ -16,20 +16,19 @@ class KernelImage {
 public:
   /// Null with one sentence in `error`: the CPU lacks a feature, or memory is refused.
   static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, std::string &error);
-  ~KernelImage();
+  virtual ~KernelImage() = default;
   KernelImage(const KernelImage &) = delete;
   KernelImage &operator=(const KernelImage &) = delete;
 
-  int64_t workspaceBytes(const int64_t *symbols) const { return workspaceBytes_(symbols); }
-  void run(const KernelContext *ctx) const { run_(ctx); }
+  virtual int64_t workspaceBytes(const int64_t *symbols) const = 0;
+  /// False with a sentence where the target can fail while it runs.
+  virtual bool run(const KernelContext &ctx, std::string &error) const = 0;
   const std::vector<KernelBlob::Buffer> &buffers() const { return buffers_; }
 
+protected:
+  explicit KernelImage(std::vector<KernelBlob::Buffer> buffers) : buffers_(std::move(buffers)) {}
+
 private:
-  KernelImage() = default;
-  void *base_ = nullptr;
-  size_t size_ = 0;
-  WorkspaceBytesFn workspaceBytes_ = nullptr;
-  RunFn run_ = nullptr;
   std::vector<KernelBlob::Buffer> buffers_;
 };
 

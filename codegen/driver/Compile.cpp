@@ -1,6 +1,8 @@
 //===- From a spec to a kernel, or to any stage on the way ----------------===//
 #include "codegen/driver/Compile.h"
 #include "codegen/cpu/Cpu.h"
+#include "codegen/cuda/Cuda.h"
+#include "codegen/cuda/HostCompile.h"
 #include "codegen/driver/Buffers.h"
 #include "codegen/driver/Explain.h"
 #include "dialect/attn/Attn.h"
@@ -54,6 +56,7 @@ private:
       auto *r = new DialectRegistry;
       r->insert<attn::AttnDialect>();
       cpu::registerCpuDialects(*r);
+      cuda::registerCudaDialects(*r);
       return r;
     }();
     return all;
@@ -191,9 +194,10 @@ private:
     warnOfHints();
     if (stage == "attn" || stage == "tile" || stage == "explain")
       return true;
-    if (request_.target != "cpu")
-      return stop(CompileAnswer::Unavailable,
-                  fmt::format("target {} cannot be compiled for by this build; cpu can", request_.target));
+    if (stage == "cuda")
+      return toCuda();
+    if (request_.target == "cuda")
+      return stop(CompileAnswer::Unavailable, "target cuda cannot be compiled for by this build; cpu can");
     KernelCache cache = request_.cacheDirectory.empty() ? KernelCache::disabled()
                                                         : KernelCache(request_.cacheDirectory, request_.cacheLimit);
     std::string key = blobKey(answer_.irHash, request_), cached, reason;
@@ -202,6 +206,16 @@ private:
       return true;
     }
     std::vector<KernelBlob::Buffer> buffers = buffersOf(*module_, symbolNames_);
+    bool done = request_.target == "cpu" ? toMachineCode() : toEmulator();
+    if (!done || stage != "blob")
+      return done;
+    answer_.blob.buffers = std::move(buffers);
+    cache.write('K', key, serializeBlob(answer_.blob));
+    return true;
+  }
+
+  bool toMachineCode() {
+    const std::string &stage = request_.stage;
     cpu::CpuOptions options;
     options.arch = request_.arch.empty() ? "native" : request_.arch;
     cpu::Target target;
@@ -234,8 +248,30 @@ private:
       return stopInternal("obj", error);
     answer_.blob.arch = target.arch;
     answer_.blob.features = target.features;
-    answer_.blob.buffers = std::move(buffers);
-    cache.write('K', key, serializeBlob(answer_.blob));
+    return true;
+  }
+
+  /// The kernels' text; and the plan around them.
+  bool toCuda() {
+    std::string error;
+    return (cuda::lowerTile(*module_, error) && cuda::planLaunches(*module_, plan_, error) &&
+            cuda::printCuda(*module_, answer_.stage, error)) ||
+           stopInternal("cuda", error);
+  }
+
+  bool toEmulator() {
+    if (!toCuda())
+      return false;
+    std::string text = std::move(answer_.stage), error;
+    answer_.stage.clear();
+    cuda::HostResult result = cuda::compileForEmulator(text, plan_, answer_.blob.image, error);
+    if (result == cuda::HostResult::NoCompiler)
+      return stop(CompileAnswer::Unavailable, error);
+    if (result == cuda::HostResult::Failed)
+      return stopInternal("cuda-emulated", error);
+    answer_.blob.form = KernelBlob::Form::Emulated;
+    answer_.blob.plan = plan_.serialize();
+    answer_.blob.arch = "emulated";
     return true;
   }
 
@@ -248,6 +284,7 @@ private:
   OwningOpRef<ModuleOp> module_;
   std::vector<std::string> symbolNames_;
   std::string attnText_;
+  LaunchPlan plan_;
   bool said_ = false;
 };
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs every example.
 
-    python3 test/examples/run.py --attnc build/bin/attnc [--command check|verify] [--dtype DT ...] [--match WORD] [--jobs N]
+    python3 test/examples/run.py --attnc build/bin/attnc [--command check|verify] [--dtype DT ...] [--target TARGET]
+                                 [--match WORD] [--every N] [--jobs N]
 
 check: `attnc check` on every file. verify: the `// verify:` lines that end each example are given to `attnc verify`, which compiles the mixer and
 compares it with the reference on random inputs. Every example has such a line, and every mixer of a file is named by one.
@@ -36,6 +37,8 @@ def main():
     parser.add_argument("--command", choices=["check", "verify"], default="verify")
     parser.add_argument("--dtype", nargs="*", choices=["f32", "bf16", "f16", "f64"], default=[])
     parser.add_argument("--match", default="", help="only files whose path contains this")
+    parser.add_argument("--target", default="cpu", help="what verify compiles for")
+    parser.add_argument("--every", type=int, default=1, help="only each Nth case, a sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--timeout", type=int, default=300, help="seconds for one case")
     parser.add_argument("--verbose", action="store_true")
@@ -56,7 +59,8 @@ def main():
             first = {line[line.index("--mixer") + 1] if "--mixer" in line else "": line for line in reversed(lines)}
             jobs += [[args.attnc, "verify", path] + line + ["--dtype", d] for line in first.values() for d in args.dtype]
         else:
-            jobs += [[args.attnc, "verify", path] + line for line in lines]
+            jobs += [[args.attnc, "verify", path, "--target", args.target] + line for line in lines]
+    jobs = jobs[:: args.every]
 
     def one(job):
         try:

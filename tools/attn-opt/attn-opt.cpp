@@ -1,6 +1,7 @@
 //===- attn-opt: passes on dialect text, for tests ------------------------===//
 #include "codegen/cpu/Cpu.h"
 #include "codegen/cpu/Passes.h"
+#include "codegen/cuda/Passes.h"
 #include "dialect/attn/Attn.h"
 #include "dialect/tile/Tile.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -17,6 +18,7 @@ int main(int argc, char **argv) {
   attnc::cpu::registerCpuDialects(registry);
   attnc::registerAttncPasses();
   attnc::cpu::registerCpuPasses();
+  attnc::cuda::registerCudaPasses();
   mlir::registerCanonicalizerPass(); // tests of code generation read better without what folds away
   mlir::registerCSEPass();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "attnc dialects and passes\n", registry));

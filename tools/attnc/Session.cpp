@@ -68,10 +68,8 @@ int checkTargetOption(const Options &options) {
   std::string error;
   if (!checkTarget(options.target, options.arch, error))
     return fail(options, error);
-  if (options.target == "cpu")
+  if (options.target != "cuda")
     return kDone;
-  if (options.target == "cuda-emulated")
-    return fail(options, "target cuda-emulated is not built in; --target cpu works", kUnavailable);
   std::string looked;
   for (const char *name : {"libcuda.so.1", "libnvrtc.so.12", "libnvrtc.so"}) {
     void *library = dlopen(name, RTLD_LAZY | RTLD_LOCAL);

@@ -14,11 +14,9 @@ int emitStage(const Options &options) {
   bool gpu = stage == "cuda" || stage == "ptx" || stage == "cubin";
   if (gpu && options.target == "cpu")
     actual.target = "cuda";
-  if (gpu || options.target != "cpu")
+  if (stage != "cuda") // text, which needs nothing of CUDA's
     if (int status = checkTargetOption(actual))
       return status;
-  if (int status = checkTargetOption(actual))
-    return status;
   if (options.output.empty() && (stage == "obj" || stage == "kernel" || stage == "cubin") && isatty(1))
     return fail(options, fmt::format("--emit={} is not text; give -o FILE", stage));
 

@@ -1,0 +1,11 @@
+# Writes the files of device/ into one source as string literals: cmake -DOUT=... -DDIR=... -P Embed.cmake
+set(text "#include \"codegen/cuda/Device.h\"\nnamespace attnc::cuda {\n")
+foreach(pair "Gpu gpu.cuh" "Emulated emulated.h" "Common common.cuh")
+  separate_arguments(pair)
+  list(GET pair 0 name)
+  list(GET pair 1 file)
+  file(READ ${DIR}/${file} content)
+  string(APPEND text "const std::string_view kDevice${name} = R\"device(${content})device\";\n")
+endforeach()
+string(APPEND text "} // namespace attnc::cuda\n")
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,638 @@
+//===- From tile kernels to kernels of the gpu dialect --------------------===//
+#include "codegen/cuda/Passes.h"
+#include "dialect/tile/Tile.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/ADT/SetVector.h"
+#include <limits>
+
+namespace attnc::cuda {
+#define GEN_PASS_DEF_TILETOGPU
+#include "codegen/cuda/Passes.h.inc"
+} // namespace attnc::cuda
+
+using namespace mlir;
+using namespace attnc;
+
+namespace {
+
+constexpr int64_t kThreads = 256;           ///< of a block; a power of two
+constexpr int64_t kSharedBytes = 32 * 1024; ///< static shared memory that scratch buffers may take in all
+
+bool isArg(tile::Combiner kind) { return kind == tile::Combiner::ArgMax || kind == tile::Combiner::ArgMin; }
+
+/// What one element is in memory: a bool takes a byte.
+Type memoryType(Type elem) { return elem.isInteger(1) ? IntegerType::get(elem.getContext(), 8) : elem; }
+int64_t byteSize(Type elem) { return memoryType(elem).getIntOrFloatBitWidth() / 8; }
+
+struct Buffer {
+  Value pointer; ///< a memref of rank 1
+  SmallVector<Value> strides;
+  Type elem;
+};
+
+/// i64 arithmetic of indices: never overflows, folds constants.
+class Builder : public ImplicitLocOpBuilder {
+public:
+  using ImplicitLocOpBuilder::ImplicitLocOpBuilder;
+
+  static std::optional<int64_t> constantOf(Value v) {
+    APInt c;
+    if (matchPattern(v, m_ConstantInt(&c)))
+      return c.getSExtValue();
+    return std::nullopt;
+  }
+  Value i64(int64_t v) { return create<arith::ConstantIntOp>(v, 64); }
+  Value add(Value a, Value b) {
+    if (constantOf(a) == 0)
+      return b;
+    return constantOf(b) == 0 ? a : create<arith::AddIOp>(a, b, arith::IntegerOverflowFlags::nsw).getResult();
+  }
+  Value sub(Value a, Value b) {
+    return constantOf(b) == 0 ? a : create<arith::SubIOp>(a, b, arith::IntegerOverflowFlags::nsw).getResult();
+  }
+  Value mul(Value a, Value b) {
+    if (constantOf(a) == 1)
+      return b;
+    return constantOf(b) == 1 ? a : create<arith::MulIOp>(a, b, arith::IntegerOverflowFlags::nsw).getResult();
+  }
+  Value less(Value a, Value b) { return create<arith::CmpIOp>(arith::CmpIPredicate::slt, a, b); }
+  Value count(Value lo, Value hi) { return createOrFold<arith::MaxSIOp>(sub(hi, lo), i64(0)); }
+  Value index(Value v) { return create<arith::IndexCastOp>(getIndexType(), v); }
+  Value fromIndex(Value v) { return create<arith::IndexCastOp>(getI64Type(), v); }
+
+  void loop(Value lo, Value hi, Value step, function_ref<void(Value)> body) {
+    auto op = create<scf::ForOp>(lo, hi, step);
+    OpBuilder::InsertionGuard guard(*this);
+    setInsertionPoint(op.getBody()->getTerminator());
+    body(op.getInductionVar());
+  }
+  SmallVector<Value> carry(Value lo, Value hi, Value step, ValueRange init,
+                           function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+    auto op = create<scf::ForOp>(lo, hi, step, init);
+    OpBuilder::InsertionGuard guard(*this);
+    setInsertionPointToStart(op.getBody());
+    SmallVector<Value> next = body(op.getInductionVar(), op.getRegionIterArgs());
+    create<scf::YieldOp>(next);
+    return SmallVector<Value>(op.getResults());
+  }
+  void when(Value condition, function_ref<void()> body) {
+    auto op = create<scf::IfOp>(condition, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(*this);
+    setInsertionPoint(op.thenYield());
+    body();
+  }
+};
+
+/// What a kernel uses from outside, constants aside, in the order of use; extents of its grid come first.
+SmallVector<Value> captured(tile::KernelOp kernel) {
+  llvm::SetVector<Value> values;
+  auto take = [&](Value v) {
+    if (!kernel.getBody().isAncestor(v.getParentRegion()) && !matchPattern(v, m_Constant()))
+      values.insert(v);
+  };
+  for (Value v : kernel.getExtents())
+    take(v);
+  kernel.getBody().walk([&](Operation *op) {
+    for (Value v : op->getOperands())
+      take(v);
+  });
+  return values.takeVector();
+}
+
+class KernelEmitter {
+public:
+  KernelEmitter(OpBuilder &builder, gpu::GPUModuleOp device, tile::KernelOp kernel, ArrayRef<Value> captures,
+                StringRef name)
+      : b(kernel.getLoc(), builder), device(device), kernel(kernel) {
+    SmallVector<Type> types{b.getI64Type(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type()), b.getI64Type()};
+    SmallVector<std::string> names{"instances", "scratch", "scratch_bytes"};
+    for (auto [i, v] : llvm::enumerate(captures)) {
+      auto buf = dyn_cast<tile::BufType>(v.getType());
+      if (!buf) {
+        types.push_back(b.getI64Type());
+        names.push_back("n" + std::to_string(i));
+        continue;
+      }
+      auto arg = v.getDefiningOp<tile::ArgOp>();
+      std::string base = arg ? arg.getName().str() : "w" + std::to_string(i);
+      types.push_back(MemRefType::get({ShapedType::kDynamic}, memoryType(buf.getElementType())));
+      names.push_back(base);
+      for (unsigned d = 0, n = buf.getRank(); d + !arg < n; ++d) {
+        types.push_back(b.getI64Type());
+        names.push_back(base + "_s" + std::to_string(d));
+      }
+    }
+    b.setInsertionPoint(device.getBody()->getTerminator());
+    func = b.create<gpu::GPUFuncOp>(name, b.getFunctionType(types, {}));
+    func->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
+    func.setKnownBlockSizeAttr(b.getDenseI32ArrayAttr({int32_t(kThreads), 1, 1}));
+    for (auto [i, n] : llvm::enumerate(names))
+      func.setArgAttr(unsigned(i), "attnc.name", b.getStringAttr(n));
+    b.setInsertionPointToStart(&func.front());
+    unsigned at = 3;
+    for (Value v : captures) {
+      auto buf = dyn_cast<tile::BufType>(v.getType());
+      if (!buf) {
+        values.map(v, func.getArgument(at++));
+        continue;
+      }
+      Buffer buffer{func.getArgument(at++), {}, buf.getElementType()};
+      bool caller = isa<tile::ArgOp>(v.getDefiningOp());
+      for (unsigned d = 0, n = buf.getRank(); d < n; ++d)
+        buffer.strides.push_back(caller || d + 1 < n ? Value(func.getArgument(at++)) : b.i64(1));
+      buffers[v] = buffer;
+    }
+  }
+
+  void emit() {
+    thread = b.fromIndex(b.create<gpu::ThreadIdOp>(gpu::Dimension::x));
+    threads = b.fromIndex(b.create<gpu::BlockDimOp>(gpu::Dimension::x));
+    Value block = b.fromIndex(b.create<gpu::BlockIdOp>(gpu::Dimension::x));
+    Value blocks = b.fromIndex(b.create<gpu::GridDimOp>(gpu::Dimension::x));
+    Value place = b.mul(block, func.getArgument(2));
+    int64_t shared = 0;
+    for (auto alloc : kernel.getBody().getOps<tile::AllocOp>())
+      emitAlloc(alloc, place, shared);
+    kernel.getBody().walk([&](Operation *op) {
+      if (auto store = dyn_cast<tile::StoreOp>(op))
+        written.insert(store.getBuffer());
+      if (auto update = dyn_cast<tile::UpdateOp>(op))
+        written.insert(update.getBuffer());
+      if (auto sort = dyn_cast<tile::SortOp>(op))
+        written.insert(sort.getOut());
+    });
+    b.loop(block, func.getArgument(0), blocks, [&](Value instance) {
+      Value rest = instance;
+      for (unsigned d = kernel.getExtents().size(); d-- > 0;) {
+        Value extent = get(kernel.getExtents()[d]);
+        values.map(kernel.getBody().getArgument(d), d ? b.create<arith::RemUIOp>(rest, extent).getResult() : rest);
+        if (d)
+          rest = b.create<arith::DivUIOp>(rest, extent);
+      }
+      emitBlock(kernel.getBody().front());
+    });
+    b.create<gpu::ReturnOp>();
+  }
+
+  /// Bytes of global scratch memory that one block needs, computed where `at` inserts.
+  static Value scratchBytes(Builder &at, tile::KernelOp kernel) {
+    Value total = at.i64(0);
+    int64_t shared = 0;
+    for (auto alloc : kernel.getBody().getOps<tile::AllocOp>())
+      if (!fitsShared(alloc, shared))
+        total = at.add(total, allocBytes(at, alloc, [&](Value v) { return v; }));
+    return total;
+  }
+
+private:
+  Value get(Value v) {
+    if (values.contains(v))
+      return values.lookup(v);
+    // A constant from outside: made again here, at its first use.
+    return b.clone(*v.getDefiningOp())->getResult(0);
+  }
+
+  //===--- Scratch memory ---===//
+
+  static bool fitsShared(tile::AllocOp alloc, int64_t &used) {
+    int64_t bytes = byteSize(alloc.getType().getElementType());
+    for (Value e : alloc.getExtents()) {
+      auto c = Builder::constantOf(e);
+      if (!c || *c > kSharedBytes)
+        return false;
+      bytes *= std::max<int64_t>(*c, 1);
+      if (bytes > kSharedBytes)
+        return false;
+    }
+    bytes = (bytes + 15) / 16 * 16;
+    if (used + bytes > kSharedBytes)
+      return false;
+    used += bytes;
+    return true;
+  }
+
+  /// In multiples of 64.
+  static Value allocBytes(Builder &b, tile::AllocOp alloc, function_ref<Value(Value)> get) {
+    Value bytes = b.i64(byteSize(alloc.getType().getElementType()));
+    for (Value e : alloc.getExtents())
+      bytes = b.mul(bytes, b.createOrFold<arith::MaxSIOp>(get(e), b.i64(1)));
+    Value up = b.add(bytes, b.i64(63));
+    return b.mul(b.create<arith::ShRSIOp>(up, b.i64(6)), b.i64(64));
+  }
+
+  void emitAlloc(tile::AllocOp alloc, Value &place, int64_t &shared) {
+    Buffer buffer{{}, {}, alloc.getType().getElementType()};
+    Value stride = b.i64(1);
+    for (unsigned d = alloc.getExtents().size(); d-- > 0;) {
+      buffer.strides.insert(buffer.strides.begin(), stride);
+      stride = b.mul(stride, b.createOrFold<arith::MaxSIOp>(get(alloc.getExtents()[d]), b.i64(1)));
+    }
+    Type memory = memoryType(buffer.elem);
+    if (fitsShared(alloc, shared)) {
+      int64_t count = 1;
+      for (Value e : alloc.getExtents())
+        count *= std::max<int64_t>(*Builder::constantOf(e), 1);
+      auto space = gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
+      buffer.pointer = func.addWorkgroupAttribution(
+          MemRefType::get({count}, memory, MemRefLayoutAttrInterface(), space), alloc.getLoc());
+    } else {
+      buffer.pointer = b.create<memref::ViewOp>(MemRefType::get({ShapedType::kDynamic}, memory), func.getArgument(1),
+                                                b.index(place), ValueRange{b.index(stride)});
+      place = b.add(place, allocBytes(b, alloc, [&](Value v) { return get(v); }));
+    }
+    buffers[alloc] = buffer;
+  }
+
+  //===--- Statements of a kernel ---===//
+
+  void barrier() { b.create<gpu::BarrierOp>(); }
+
+  void emitBlock(Block &block) {
+    bool read = false; // of a buffer that a later nest may write
+    for (Operation &op : block) {
+      b.setLoc(op.getLoc());
+      if (isa<tile::AllocOp>(op))
+        continue;
+      if (auto load = dyn_cast<tile::LoadOp>(op)) {
+        values.map(load.getResult(), this->load(load.getBuffer(), load.getIndices()));
+        read |= written.count(load.getBuffer()) > 0;
+        continue;
+      }
+      if (read && isa<tile::NestOp, tile::SortOp, tile::ForOp>(op)) {
+        barrier();
+        read = false;
+      }
+      if (auto nest = dyn_cast<tile::NestOp>(op)) {
+        emitNest(nest);
+        barrier();
+      } else if (auto sort = dyn_cast<tile::SortOp>(op)) {
+        emitSort(sort);
+        barrier();
+      } else if (auto loop = dyn_cast<tile::ForOp>(op)) {
+        emitFor(loop);
+      } else {
+        clone(op);
+      }
+    }
+    if (read)
+      barrier();
+  }
+
+  void clone(Operation &op) {
+    IRMapping operands; // constants are made where they are used: none of this stays
+    for (Value v : op.getOperands())
+      operands.map(v, get(v));
+    values.map(op.getResults(), b.clone(op, operands)->getResults());
+  }
+
+  void emitFor(tile::ForOp loop) {
+    Value lo = get(loop.getLo()), hi = get(loop.getHi()), step = get(loop.getStep());
+    auto run = [&](Value iv) {
+      values.map(loop.getIv(), iv);
+      emitBlock(loop.getBody().front());
+    };
+    if (auto c = Builder::constantOf(step); c && *c > 0) {
+      b.loop(lo, hi, step, run);
+      return;
+    }
+    Value zero = b.i64(0), down = b.less(step, zero);
+    Value distance = b.create<arith::SelectOp>(down, b.sub(lo, hi), b.sub(hi, lo));
+    Value size = b.create<arith::SelectOp>(down, b.sub(zero, step), step);
+    Value more = b.createOrFold<arith::MaxSIOp>(distance, zero);
+    Value count = b.create<arith::DivUIOp>(b.sub(b.add(more, size), b.i64(1)), size);
+    b.loop(zero, count, b.i64(1), [&](Value k) { run(b.add(lo, b.mul(k, step))); });
+  }
+
+  //===--- Memory ---===//
+
+  Value position(const Buffer &buffer, ValueRange indices) {
+    Value at = b.i64(0);
+    for (auto [index, stride] : llvm::zip(indices, buffer.strides))
+      at = b.add(at, b.mul(get(index), stride));
+    return b.index(at);
+  }
+
+  Value load(Value from, ValueRange indices) {
+    const Buffer &buffer = buffers[from];
+    Value v = b.create<memref::LoadOp>(buffer.pointer, position(buffer, indices));
+    Type elem = buffer.elem;
+    if (elem.isBF16() || elem.isF16())
+      return b.create<arith::ExtFOp>(b.getF32Type(), v);
+    if (elem.isInteger(32))
+      return b.create<arith::ExtSIOp>(b.getI64Type(), v);
+    if (elem.isInteger(1))
+      return b.create<arith::CmpIOp>(arith::CmpIPredicate::ne, v, b.create<arith::ConstantIntOp>(0, 8));
+    return v;
+  }
+
+  void store(Value v, Value to, ValueRange indices) {
+    const Buffer &buffer = buffers[to];
+    Type elem = buffer.elem;
+    if (elem.isBF16() || elem.isF16())
+      v = b.create<arith::TruncFOp>(elem, v);
+    else if (elem.isInteger(32))
+      v = b.create<arith::TruncIOp>(elem, v);
+    else if (elem.isInteger(1))
+      v = b.create<arith::ExtUIOp>(b.getI8Type(), v);
+    b.create<memref::StoreOp>(v, buffer.pointer, position(buffer, indices));
+  }
+
+  //===--- Nests ---===//
+
+  void point(Block &block) {
+    for (Operation &op : block) {
+      b.setLoc(op.getLoc());
+      if (isa<tile::YieldOp>(op))
+        continue;
+      if (auto l = dyn_cast<tile::LoadOp>(op)) {
+        values.map(l.getResult(), load(l.getBuffer(), l.getIndices()));
+      } else if (auto s = dyn_cast<tile::StoreOp>(op)) {
+        store(get(s.getValue()), s.getBuffer(), s.getIndices());
+      } else if (auto u = dyn_cast<tile::UpdateOp>(op)) {
+        auto update = [&] {
+          Value old = load(u.getBuffer(), u.getIndices());
+          store(combine(u.getCombiner(), old, get(u.getValue())), u.getBuffer(), u.getIndices());
+        };
+        if (u.getCondition())
+          b.when(get(u.getCondition()), update);
+        else
+          update();
+      } else {
+        clone(op);
+      }
+    }
+  }
+
+  /// Binds the par positions to the parts of `p`, last dim fastest.
+  void bindPar(tile::NestOp nest, Block &block, ArrayRef<Value> lo, ArrayRef<Value> extents, Value p) {
+    for (unsigned d = lo.size(); d-- > 0;) {
+      Value i = p;
+      if (d) {
+        i = b.create<arith::RemUIOp>(p, extents[d]);
+        p = b.create<arith::DivUIOp>(p, extents[d]);
+      }
+      values.map(block.getArgument(d), b.add(lo[d], i));
+    }
+  }
+
+  void emitNest(tile::NestOp nest) {
+    Block &body = nest.getBody().front();
+    SmallVector<Value> lo, extents;
+    Value total = b.i64(1);
+    for (auto [l, h] : llvm::zip(nest.getParLo(), nest.getParHi())) {
+      lo.push_back(get(l));
+      extents.push_back(b.count(lo.back(), get(h)));
+      total = b.mul(total, extents.back());
+    }
+    if (!nest.isReduction()) {
+      b.loop(thread, total, threads, [&](Value p) {
+        bindPar(nest, body, lo, extents, p);
+        overInner(nest, 0, [&] { point(body); });
+      });
+      return;
+    }
+    unsigned last = nest.getNumInner() - 1;
+    Value lastLo = get(nest.getInnerLo()[last]), lastHi = get(nest.getInnerHi()[last]);
+    Value share = call("group_size", b.getI64Type(), {total, b.count(lastLo, lastHi)});
+    Value lane = b.create<arith::RemUIOp>(thread, share), group = b.create<arith::DivUIOp>(thread, share),
+          groups = b.create<arith::DivUIOp>(threads, share);
+    b.loop(b.i64(0), total, groups, [&](Value base) {
+      Value p = b.add(base, group), active = b.less(p, total);
+      SmallVector<tile::Combiner> kinds = nest.getCombinerKinds();
+      SmallVector<Value> init = start(nest, kinds), state;
+      auto op = b.create<scf::IfOp>(TypeRange(ValueRange(init)), active, /*withElseRegion=*/true);
+      {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToStart(op.thenBlock());
+        bindPar(nest, body, lo, extents, p);
+        SmallVector<Value> sums = overRed(nest, 0, lastLo, lastHi, lane, share, init);
+        b.create<scf::YieldOp>(sums);
+        b.setInsertionPointToStart(op.elseBlock());
+        b.create<scf::YieldOp>(init);
+      }
+      state.assign(op.getResults().begin(), op.getResults().end());
+      SmallVector<Value> results;
+      size_t at = 0;
+      for (tile::Combiner kind : kinds) {
+        std::string name = ("group_" + tile::stringifyCombiner(kind)).str();
+        if (isArg(kind)) {
+          results.push_back(call(name, b.getI64Type(), {state[at], state[at + 1], state[at + 2], share}));
+          at += 3;
+        } else {
+          results.push_back(call(name, state[at].getType(), {state[at], share}));
+          ++at;
+        }
+      }
+      Value first = b.create<arith::CmpIOp>(arith::CmpIPredicate::eq, lane, b.i64(0));
+      b.when(b.create<arith::AndIOp>(active, first), [&] {
+        Block &finish = nest.getFinish().front();
+        bindPar(nest, finish, lo, extents, p);
+        for (auto [i, v] : llvm::enumerate(results))
+          values.map(finish.getArgument(nest.getNumPar() + unsigned(i)), v);
+        point(finish);
+      });
+    });
+  }
+
+  void overInner(tile::NestOp nest, unsigned d, function_ref<void()> visit) {
+    if (d == nest.getNumInner())
+      return visit();
+    b.loop(get(nest.getInnerLo()[d]), get(nest.getInnerHi()[d]), b.i64(1), [&](Value i) {
+      values.map(nest.getInnerArgs()[d], i);
+      overInner(nest, d + 1, visit);
+    });
+  }
+
+  SmallVector<Value> overRed(tile::NestOp nest, unsigned d, Value lastLo, Value lastHi, Value lane, Value share,
+                             ValueRange state) {
+    bool last = d + 1 == nest.getNumInner();
+    Value lo = last ? b.add(lastLo, lane) : get(nest.getInnerLo()[d]);
+    Value hi = last ? lastHi : get(nest.getInnerHi()[d]), step = last ? share : b.i64(1);
+    return b.carry(lo, hi, step, state, [&](Value i, ValueRange carried) {
+      values.map(nest.getInnerArgs()[d], i);
+      if (!last)
+        return overRed(nest, d + 1, lastLo, lastHi, lane, share, carried);
+      Block &body = nest.getBody().front();
+      point(body);
+      SmallVector<Value> yielded, next;
+      for (Value v : body.getTerminator()->getOperands())
+        yielded.push_back(get(v));
+      size_t at = 0;
+      for (tile::Combiner kind : nest.getCombinerKinds()) {
+        if (!isArg(kind)) {
+          next.push_back(combine(kind, carried[at], yielded[at]));
+          ++at;
+          continue;
+        }
+        // The candidate replaces the best so far where the device header says so.
+        SmallVector<Value> args(carried.slice(at, 3));
+        args.append(yielded.begin() + at, yielded.begin() + at + 3);
+        Value better = call((tile::stringifyCombiner(kind) + "_better").str(), b.getI1Type(), args);
+        next.push_back(b.create<arith::SelectOp>(better, yielded[at], carried[at]));
+        next.push_back(b.create<arith::SelectOp>(better, yielded[at + 1], carried[at + 1]));
+        next.push_back(b.create<arith::OrIOp>(carried[at + 2], yielded[at + 2]));
+        at += 3;
+      }
+      return next;
+    });
+  }
+
+  SmallVector<Value> start(tile::NestOp nest, ArrayRef<tile::Combiner> kinds) {
+    SmallVector<Value> state;
+    ValueRange yielded = nest.getBody().front().getTerminator()->getOperands();
+    size_t at = 0;
+    for (tile::Combiner kind : kinds) {
+      Type type = yielded[at].getType();
+      if (isArg(kind)) {
+        state.push_back(b.create<arith::ConstantOp>(b.getZeroAttr(type)));
+        state.push_back(b.i64(0));
+        state.push_back(b.create<arith::ConstantIntOp>(0, 1));
+        at += 3;
+      } else {
+        state.push_back(identity(kind, type));
+        ++at;
+      }
+    }
+    return state;
+  }
+
+  Value identity(tile::Combiner kind, Type type) {
+    constexpr double inf = std::numeric_limits<double>::infinity();
+    using Limits = std::numeric_limits<int64_t>;
+    auto constant = [&](double real, int64_t integer) -> Value {
+      if (auto f = dyn_cast<FloatType>(type))
+        return b.create<arith::ConstantOp>(b.getFloatAttr(f, real));
+      return b.create<arith::ConstantOp>(b.getIntegerAttr(type, integer));
+    };
+    switch (kind) {
+    case tile::Combiner::Prod:
+    case tile::Combiner::All:
+      return constant(1, 1);
+    case tile::Combiner::Max:
+      return constant(-inf, Limits::min());
+    case tile::Combiner::Min:
+      return constant(inf, Limits::max());
+    default:
+      return constant(0, 0);
+    }
+  }
+
+  Value combine(tile::Combiner kind, Value x, Value y) {
+    bool real = isa<FloatType>(x.getType());
+    switch (kind) {
+    case tile::Combiner::Sum:
+      return real ? Value(b.create<arith::AddFOp>(x, y)) : Value(b.create<arith::AddIOp>(x, y));
+    case tile::Combiner::Prod:
+      return real ? Value(b.create<arith::MulFOp>(x, y)) : Value(b.create<arith::MulIOp>(x, y));
+    case tile::Combiner::Max:
+      return real ? Value(b.create<arith::MaximumFOp>(x, y)) : Value(b.create<arith::MaxSIOp>(x, y));
+    case tile::Combiner::Min:
+      return real ? Value(b.create<arith::MinimumFOp>(x, y)) : Value(b.create<arith::MinSIOp>(x, y));
+    case tile::Combiner::Any:
+      return b.create<arith::OrIOp>(x, y);
+    default:
+      return b.create<arith::AndIOp>(x, y);
+    }
+  }
+
+  void emitSort(tile::SortOp op) {
+    auto row = [&](Value buffer, ValueRange indices) {
+      const Buffer &at = buffers[buffer];
+      auto type = cast<MemRefType>(at.pointer.getType());
+      Value pointer = at.pointer;
+      if (type.getMemorySpace())
+        pointer = b.create<memref::MemorySpaceCastOp>(MemRefType::get(type.getShape(), type.getElementType()), pointer);
+      if (type.hasStaticShape())
+        pointer = b.create<memref::CastOp>(MemRefType::get({ShapedType::kDynamic}, type.getElementType()), pointer);
+      Value offset = b.fromIndex(position(at, indices));
+      return SmallVector<Value>{pointer, offset, at.strides.back()};
+    };
+    SmallVector<Value> args = row(op.getKeys(), op.getKeyIndices());
+    if (op.getValid())
+      args.append(row(op.getValid(), op.getValidIndices()));
+    args.push_back(get(op.getLength()));
+    args.append(row(op.getOut(), op.getOutIndices()));
+    args.push_back(get(op.getCount()));
+    args.push_back(b.create<arith::ConstantIntOp>(op.getDescending(), 1));
+    args.push_back(b.create<arith::ConstantIntOp>(op.getNan() == tile::NanOrder::Never, 1));
+    call(op.getValid() ? "sort_valid_row" : "sort_row", {}, args);
+  }
+
+  /// A function of the device header, overloaded by the types of its arguments: the symbol spells them out.
+  Value call(StringRef name, Type result, ArrayRef<Value> args) {
+    std::string symbol = name.str();
+    llvm::raw_string_ostream os(symbol);
+    for (Value v : args) {
+      Type type = v.getType();
+      if (auto memory = dyn_cast<MemRefType>(type))
+        type = memory.getElementType();
+      os << "_" << type;
+    }
+    SmallVector<Type> results;
+    if (result)
+      results.push_back(result);
+    if (!device.lookupSymbol(symbol)) {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(device.getBody());
+      auto declared = b.create<func::FuncOp>(symbol, b.getFunctionType(TypeRange(ValueRange(args)), results));
+      declared.setPrivate();
+      declared->setAttr("attnc.name", b.getStringAttr(name));
+    }
+    auto op = b.create<func::CallOp>(symbol, results, args);
+    return result ? op.getResult(0) : Value();
+  }
+
+  Builder b;
+  gpu::GPUModuleOp device;
+  tile::KernelOp kernel;
+  gpu::GPUFuncOp func;
+  IRMapping values;
+  llvm::DenseMap<Value, Buffer> buffers;
+  llvm::DenseSet<Value> written;
+  Value thread, threads;
+};
+
+struct TileToGpu : cuda::impl::TileToGpuBase<TileToGpu> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto programs = llvm::to_vector(module.getOps<tile::ProgramOp>());
+    if (programs.size() != 1) {
+      module.emitError("expected one program, found ") << programs.size();
+      return signalPassFailure();
+    }
+    tile::ProgramOp program = programs[0];
+    OpBuilder builder(&getContext());
+    builder.setInsertionPointToEnd(module.getBody());
+    auto device = builder.create<gpu::GPUModuleOp>(program.getLoc(), "device");
+    SmallVector<tile::KernelOp> kernels;
+    program.walk([&](tile::KernelOp kernel) { kernels.push_back(kernel); });
+    for (auto [i, kernel] : llvm::enumerate(kernels)) {
+      SmallVector<Value> captures = captured(kernel);
+      std::string name = (program.getSymName() + "_" + std::to_string(i)).str();
+      KernelEmitter(builder, device, kernel, captures, name).emit();
+      launch(builder, device, kernel, captures, name);
+    }
+  }
+
+  void launch(OpBuilder &builder, gpu::GPUModuleOp device, tile::KernelOp kernel, ArrayRef<Value> captures,
+              StringRef name) {
+    builder.setInsertionPoint(kernel);
+    Builder b(kernel.getLoc(), builder);
+    Value instances = b.i64(1);
+    for (Value e : kernel.getExtents())
+      instances = b.mul(instances, b.createOrFold<arith::MaxSIOp>(e, b.i64(0)));
+    SmallVector<Value> args{instances, KernelEmitter::scratchBytes(b, kernel)};
+    args.append(captures.begin(), captures.end());
+    b.create<func::CallOp>(name, TypeRange(), args);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(device);
+    auto declared = b.create<func::FuncOp>(name, b.getFunctionType(TypeRange(ValueRange(args)), {}));
+    declared.setPrivate();
+    declared->setAttr("attnc.threads", b.getI64IntegerAttr(kThreads));
+    kernel.erase();
+  }
+};
+
+} // namespace
