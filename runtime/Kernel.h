@@ -53,8 +53,8 @@ struct KernelContext {
   char *workspace;        ///< workspaceBytes() bytes, 64-byte aligned
   const KernelHelpers *helpers;
   void *pool;                   ///< for parallelFor
-  const KernelArgShape *shapes; ///< one per arg
-  int64_t argCount;
+  const KernelArgShape *shapes = nullptr; ///< one per arg
+  int64_t argCount = 0;
 };
 
 /// Entry points of a kernel, as offsets in the blob.

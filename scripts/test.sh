@@ -117,6 +117,8 @@ if wanted examples; then
   suite "examples, checked" "$python" test/examples/run.py --attnc "$attnc" --command check
   suite "examples, verified" "$python" test/examples/run.py --attnc "$attnc" --command verify
   suite "examples, other dtypes" "$python" test/examples/run.py --attnc "$attnc" --dtype bf16 f16 f64
+  # A sample; without --every it is all of them, some ten minutes.
+  suite "examples, cuda-emulated" "$python" test/examples/run.py --attnc "$attnc" --target cuda-emulated --every 6
 fi
 if wanted docs; then
   suite "programs in the docs" "$python" test/docs/run.py --attnc "$attnc" --run docs/language.md README.md
