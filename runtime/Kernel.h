@@ -52,7 +52,7 @@ struct KernelContext {
   const KernelArg *args;  ///< inputs, then outputs; a left-out input is not listed
   char *workspace;        ///< workspaceBytes() bytes, 64-byte aligned
   const KernelHelpers *helpers;
-  void *pool;                   ///< for parallelFor
+  void *pool;                             ///< for parallelFor
   const KernelArgShape *shapes = nullptr; ///< one per arg
   int64_t argCount = 0;
 };

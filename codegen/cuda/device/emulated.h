@@ -125,9 +125,7 @@ template <int N, int... I> struct IndicesBelow : IndicesBelow<N - 1, N - 1, I...
 template <int... I> struct IndicesBelow<0, I...> {
   typedef Indices<I...> type;
 };
-template <class... A, int... I> void call_unpacked(void (*f)(A...), void **args, Indices<I...>) {
-  f(*(A *)args[I]...);
-}
+template <class... A, int... I> void call_unpacked(void (*f)(A...), void **args, Indices<I...>) { f(*(A *)args[I]...); }
 template <class... A> void call_unpacked(void (*f)(A...), void **args) {
   call_unpacked(f, args, typename IndicesBelow<sizeof...(A)>::type());
 }
