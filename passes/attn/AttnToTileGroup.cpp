@@ -250,15 +250,15 @@ static bool dependsOn(Graph &graph, Sym position, int axis) {
 }
 
 /// Whether a sum of the kernel has an operand that is the same for all positions along the axis: weights, read once for
-/// a block of them.
-bool Plan::sharesOperand(const Kernel &kernel, int axis) const {
+/// a block of them. `has`: an axis that the operand has, -1 for any.
+bool Plan::sharesOperand(const Kernel &kernel, int axis, int has) const {
   for (int s : kernel.stages) {
     const Stage &stage = stages[s];
     if (stage.kind != StageKind::Reduce)
       continue;
     auto shared = [&](const SymEnv &at) {
       auto on = [&](int a) { return llvm::any_of(at, [&](auto &p) { return dependsOn(graph, p.second, a); }); };
-      return !on(axis) && at.size() > 1 && llvm::any_of(stage.inner, on);
+      return !on(axis) && (has < 0 || on(has)) && at.size() > 1 && llvm::any_of(stage.inner, on);
     };
     if (llvm::any_of(stage.inputs, [&](const InputAccess &in) { return shared(in.at); }) ||
         llvm::any_of(stage.accesses, [&](const Access &access) { return shared(access.at); }))
@@ -296,7 +296,7 @@ void Plan::chooseGrid(Kernel &kernel) {
     auto visit = [&](ArrayAttr dims) {
       for (auto [place, dim] : llvm::enumerate(dims.getAsRange<ArrayAttr>()))
         for (int a : graph.list(dim))
-          if (axes.contains(a) && graph.axes[a].dynamic() && int(place) > innermost && sharesOperand(kernel, a)) {
+          if (axes.contains(a) && graph.axes[a].dynamic() && int(place) > innermost && sharesOperand(kernel, a, -1)) {
             row = a;
             innermost = place;
             rowBlock = 2 * kRows;
@@ -365,6 +365,11 @@ void Plan::chooseGrid(Kernel &kernel) {
   for (int a : axes)
     if (loops.empty() && a != row && graph.axes[a].dynamic() && graph.axes[a].sequence && reused(a) &&
         (column < 0 || graph.axes[a].size > graph.axes[column].size))
+      column = a;
+  // Rows of one operand and columns of the other, though one of them looks like a batch.
+  for (int a : axes)
+    if (loops.empty() && row >= 0 && column < 0 && a != row && graph.axes[a].dynamic() &&
+        sharesOperand(kernel, row, a) && sharesOperand(kernel, a, row))
       column = a;
 
   SmallVector<GridDim> first, last;

@@ -165,7 +165,7 @@ private:
   AxisSet parallelOf(llvm::ArrayRef<int> stages) const;
   bool worthMerging(const Stage &from, const Stage &to, const Kernel &producer, const Kernel &consumer,
                     const Kernel &merged) const;
-  bool sharesOperand(const Kernel &kernel, int axis) const;
+  bool sharesOperand(const Kernel &kernel, int axis, int has) const;
   void chooseGrid(Kernel &kernel);
   // AttnToTileSchedule.cpp: loops and buffers.
   using Nodes = std::vector<std::unique_ptr<Node>>;
