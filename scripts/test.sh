@@ -119,6 +119,7 @@ if wanted examples; then
   suite "examples, other dtypes" "$python" test/examples/run.py --attnc "$attnc" --dtype bf16 f16 f64
   # A sample; without --every it is all of them, some ten minutes.
   suite "examples, cuda-emulated" "$python" test/examples/run.py --attnc "$attnc" --target cuda-emulated --every 6
+  suite "examples, NaN and inf" "$python" test/examples/special.py --attnc "$attnc" --jobs "$(nproc)"
 fi
 if wanted docs; then
   suite "programs in the docs" "$python" test/docs/run.py --attnc "$attnc" --run docs/language.md README.md

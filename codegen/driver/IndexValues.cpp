@@ -20,8 +20,8 @@ std::optional<int64_t> IndexValues::eval(Value v) const {
     return std::nullopt;
   }
   if (auto s = dyn_cast<arith::SelectOp>(op)) {
-    auto c = eval(s.getCondition());
-    return !c ? std::nullopt : eval(*c ? s.getTrueValue() : s.getFalseValue());
+    // A condition on data asks whether something may be skipped: the usual answer is yes.
+    return eval(eval(s.getCondition()).value_or(1) ? s.getTrueValue() : s.getFalseValue());
   }
   if (isa<arith::ExtUIOp, arith::ExtSIOp, arith::IndexCastOp, arith::TruncIOp>(op))
     return eval(op->getOperand(0));

@@ -12,7 +12,8 @@ public:
   void set(mlir::Value v, int64_t value) { known_[v] = value; }
   void forget(mlir::Value v) { known_.erase(v); }
 
-  /// None where the value depends on data or on an argument that was not set. Overflow wraps, as in the kernel.
+  /// None where the value depends on data or on an argument that was not set; a select by data is its true side.
+  /// Overflow wraps, as in the kernel.
   std::optional<int64_t> eval(mlir::Value v) const;
 
 private:

@@ -108,6 +108,8 @@ Value Evaluator::evalTensor(ETensor &t) {
       return Value::missing(cause);
   }
   int cycle = t.src->cycle;
+  if (t.empty && (t.isInput || cycle >= 0))
+    return Value::integer(0);
   if (cycle >= 0 && cycleState_[cycle] == 0)
     runCycle(cycle);
   if (t.delegates)
@@ -389,13 +391,19 @@ Value Evaluator::evalReduce(ENode &e) {
   CauseList stays = 0;
   for (size_t k = 0; k < e.args.size(); ++k) {
     ENode &arg = *e.args[k];
+    auto look = [&](Value v) {
+      if (!e.isUnion)
+        stays = causes_.unite(stays, causes_.staying(v.absent, e.groupsIndex));
+    };
     forEach(e.groups[k].leaves, [&] {
       Value v = eval(arg);
-      if (!v.absent)
+      if (v.absent)
+        look(v);
+      else
         acc.add(v, arg.kind);
-      else if (!e.isUnion)
-        stays = causes_.unite(stays, causes_.staying(v.absent, e.groupsIndex));
     });
+    if (e.groups[k].count == 0 && arg.canBeAbsent)
+      atFirst(e.groups[k].leaves, [&] { look(eval(arg)); });
   }
   return stays ? Value::missing(stays) : acc.result();
 }

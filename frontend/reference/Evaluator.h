@@ -5,6 +5,9 @@
 // that walk a whole row (softmax, running sums, selections, gradients) keep their values; elementwise nodes are
 // computed again at each use.
 //
+// Along an axis without positions a reduction still asks its operand once, at position 0, for the absence that does not
+// come from that axis. What cannot be computed there counts as a present 0.
+//
 // Files: Prepare.cpp (nodes made ready, memory), Eval.cpp (the rules, node by node), Elementwise.cpp (scalar
 // functions), Rows.cpp (softmax, running sums, selection), Tape.cpp and Grad.cpp (gradients), Reference.cpp (inputs,
 // outputs).
@@ -14,6 +17,7 @@
 #include "frontend/reference/Value.h"
 #include "runtime/Tensor.h"
 #include <string>
+#include <utility>
 
 namespace attnc::reference {
 
@@ -26,7 +30,6 @@ struct EvalError {
 struct Memo {
   std::vector<AxisId> axes;
   std::vector<int64_t> strides;
-  int64_t size = 0;
   Value *values = nullptr; ///< `absent` is one more than the cause list; 0: not computed yet
   Memo() = default;
   Memo(const Memo &) = delete;
@@ -68,6 +71,7 @@ struct ENode {
   bool ready = false;
   bool canBeAbsent = true;
   bool isUnion = false;
+  bool empty = false;    ///< some axis has no positions
   bool remember = false; ///< shared and costly: the last value is kept
   unsigned uses = 0;
   double treeSize = 1; ///< nodes when written out without sharing, up to tensors
@@ -105,6 +109,7 @@ struct ETensor {
   std::vector<Ragged> ragged;
   std::vector<AxisId> axes;
   bool delegates = false; ///< the body keeps its values itself
+  bool empty = false;     ///< some axis has no positions
   std::unique_ptr<Memo> memo;
   bool canBeAbsent = false;
 };
@@ -143,6 +148,7 @@ private:
   ENode *prepare(Node *node);
   void fill(ENode &e);
   Group groupOf(const std::vector<AxisId> &leaves) const;
+  bool isEmpty(const AxisSet &axes) const;
   std::vector<Ragged> raggedOf(const AxisSet &axes);
   std::unique_ptr<Memo> makeMemo(const std::vector<AxisId> &axes, const std::string &what);
   void prepareTensors();
@@ -200,6 +206,7 @@ private:
   int64_t flatOf(const std::vector<AxisId> &axes) const;
 
   template <typename F> void forEach(const std::vector<AxisId> &leaves, F body);
+  template <typename F> void atFirst(const std::vector<AxisId> &leaves, F body);
   void setFlat(const Group &g, int64_t flat);
   int64_t offset(const Memo &m) const {
     int64_t at = 0;
@@ -252,6 +259,16 @@ template <typename F> void Evaluator::forEach(const std::vector<AxisId> &leaves,
     if (k == 0)
       break;
   }
+  for (size_t k = 0; k < leaves.size(); ++k)
+    pos_[leaves[k]] = old[k];
+}
+
+/// Calls body with all leaves at position 0, existing or not, and puts the positions back.
+template <typename F> void Evaluator::atFirst(const std::vector<AxisId> &leaves, F body) {
+  std::vector<int64_t> old;
+  for (AxisId a : leaves)
+    old.push_back(std::exchange(pos_[a], 0));
+  body();
   for (size_t k = 0; k < leaves.size(); ++k)
     pos_[leaves[k]] = old[k];
 }

@@ -403,6 +403,8 @@ static std::vector<AxisId> without(const ENode &e, const std::vector<AxisId> &fi
 }
 
 Value Evaluator::evalGrad(ENode &e) {
+  if (e.empty)
+    return Value::real(0);
   if (!e.memo)
     e.memo = makeMemo(std::vector<AxisId>(e.src->axes.begin(), e.src->axes.end()), "a gradient");
   Tape tape;

@@ -45,6 +45,10 @@ Group Evaluator::groupOf(const std::vector<AxisId> &leaves) const {
   return g;
 }
 
+bool Evaluator::isEmpty(const AxisSet &axes) const {
+  return std::any_of(axes.begin(), axes.end(), [&](AxisId a) { return extents_[a] == 0; });
+}
+
 std::vector<Ragged> Evaluator::raggedOf(const AxisSet &axes) {
   std::vector<Ragged> result;
   for (const Composite &c : program_.composites) {
@@ -69,9 +73,8 @@ std::unique_ptr<Memo> Evaluator::makeMemo(const std::vector<AxisId> &axes, const
   bool overflow = false;
   for (size_t k = axes.size(); k-- > 0;) {
     m->strides[k] = size;
-    overflow |= __builtin_mul_overflow(size, extents_[axes[k]], &size);
+    overflow |= __builtin_mul_overflow(size, std::max<int64_t>(extents_[axes[k]], 1), &size);
   }
-  m->size = size;
   int64_t bytes = 0;
   overflow |=
       __builtin_mul_overflow(size, static_cast<int64_t>(sizeof(Value)), &bytes) || memoBytes_ + bytes > kMemoLimit;
@@ -79,7 +82,7 @@ std::unique_ptr<Memo> Evaluator::makeMemo(const std::vector<AxisId> &axes, const
     throw EvalError{fmt::format("the reference would need more than {} GiB to hold {}; use smaller extents",
                                 kMemoLimit >> 30, what)};
   memoBytes_ += bytes;
-  m->values = static_cast<Value *>(std::calloc(static_cast<size_t>(std::max<int64_t>(size, 1)), sizeof(Value)));
+  m->values = static_cast<Value *>(std::calloc(static_cast<size_t>(size), sizeof(Value)));
   if (!m->values)
     throw EvalError{fmt::format("the reference got no memory to hold {}", what)};
   return m;
@@ -114,6 +117,7 @@ void Evaluator::fill(ENode &e) {
   for (Node *a : n.args)
     e.args.push_back(prepare(a));
   e.ragged = raggedOf(n.axes);
+  e.empty = isEmpty(n.axes);
   e.axesIndex = causes_.axes(n.axes);
   if (n.op == Op::Const)
     e.constant = n.kind == Kind::Real ? Value::real(n.real) : Value::integer(n.integer);
@@ -168,6 +172,7 @@ void Evaluator::prepareTensors() {
     t.isInput = src.isInput;
     t.kind = src.kind;
     t.ragged = raggedOf(src.axes);
+    t.empty = isEmpty(src.axes);
     t.axes.assign(src.axes.begin(), src.axes.end());
     if (src.isInput) {
       auto it = inputs_.find(src.name);

@@ -25,6 +25,10 @@ void Evaluator::setFlat(const Group &g, int64_t flat) {
 }
 
 Value Evaluator::evalRow(ENode &e) {
+  if (e.empty) {
+    bool chooses = e.op == Op::TopK || e.op == Op::ArgSort || e.op == Op::Sort;
+    return Value::missing(e.op == Op::Rank ? eval(*e.args[0]).absent : chooses ? e.own : 0);
+  }
   if (!e.memo)
     e.memo = makeMemo(std::vector<AxisId>(e.src->axes.begin(), e.src->axes.end()), "the result of a row operation");
   switch (e.op) {

@@ -335,15 +335,33 @@ NestDim Emitter::dimOver(Stage &stage, int axis, const Env &fixed) {
     }
     return sum;
   };
+  // Whether the bound holds here; none: it does, false: nothing is known.
+  auto holds = [&](const Bound &bound) -> std::optional<Value> {
+    Value all;
+    for (int check : bound.finite) {
+      Env at;
+      for (int a : plan.stages[check].axes)
+        assign(at, a, lookup(fixed, a));
+      if (plan.kernelOf[check] == plan.kernelOf[stage.id] || llvm::any_of(at, [](auto &p) { return !p.second; }))
+        return s.boolean(false);
+      Value one = b.create<tile::LoadOp>(loc, memory_[check], Body(*this, b, loc).indices(plan.stages[check], at));
+      all = all ? b.create<arith::AndIOp>(loc, all, one).getResult() : one;
+    }
+    return all ? std::optional(all) : std::nullopt;
+  };
   Value lo, hi;
-  for (auto &forms : need->second.any) {
+  for (auto &bounds : need->second.any) {
     Value low = dim.range.lo, high = dim.range.hi;
-    for (const Linear &l : forms) {
+    for (const Bound &bound : bounds) {
+      std::optional<Value> when = holds(bound);
+      if (when && booleanOf(*when))
+        continue;
+      const Linear &l = bound.form;
       int64_t factor = l.axes.at(axis);
-      if (factor > 0)
-        high = s.min(high, s.add(s.divide(room(l), factor), integer(1)));
-      else // ceil(-room / |factor|)
-        low = s.max(low, s.sub(integer(0), s.divide(room(l), -factor)));
+      Value &end = factor > 0 ? high : low;
+      Value closer = factor > 0 ? s.min(high, s.add(s.divide(room(l), factor), integer(1)))
+                                : s.max(low, s.sub(integer(0), s.divide(room(l), -factor))); // ceil(-room / |factor|)
+      end = when ? b.create<arith::SelectOp>(loc, *when, closer, end).getResult() : closer;
     }
     lo = lo ? s.min(lo, low) : low;
     hi = hi ? s.max(hi, high) : high;

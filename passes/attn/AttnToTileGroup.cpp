@@ -109,6 +109,9 @@ static AxisSet dynamic(const Graph &graph, const AxisSet &set) {
 
 bool Plan::worthMerging(const Stage &from, const Stage &to, const Kernel &producer, const Kernel &consumer,
                         const Kernel &merged) const {
+  // The bounds of the loops need it beforehand.
+  if (from.check)
+    return false;
   AxisSet a1 = dynamic(graph, producer.parallel), a2 = dynamic(graph, consumer.parallel),
           a = dynamic(graph, merged.parallel);
   SmallVector<Loop> made = loopsOf(producer.stages), used = loopsOf(consumer.stages);
@@ -242,6 +245,8 @@ LogicalResult Plan::group() {
 
 /// Blocks large enough for a register-blocked contraction inside, and small enough for the cache and the threads.
 static constexpr int64_t kRows = 64, kColumns = 256, kState = 4096;
+/// Elements that an instance keeps of one stage, where a whole dynamic axis counts as kWhole.
+static constexpr double kHeld = 1 << 20, kWhole = 128;
 
 static bool dependsOn(Graph &graph, Sym position, int axis) {
   if (position >= 0)
@@ -387,6 +392,43 @@ void Plan::chooseGrid(Kernel &kernel) {
   }
   kernel.grid.append(first);
   kernel.grid.append(last);
+  limitHeld(kernel, axes);
+}
+
+/// Makes blocks smaller until what an instance keeps of every stage is about kHeld elements.
+void Plan::limitHeld(Kernel &kernel, const AxisSet &axes) {
+  SmallVector<Loop> loops = loopsOf(kernel.stages);
+  for (int id : kernel.stages) {
+    const Stage &s = stages[id];
+    bool kept = s.readable && (!s.readers.empty() || s.kind > StageKind::ArgReduce) &&
+                llvm::all_of(s.readers, [&](int r) { return kernelOf[r] == kernelOf[id]; });
+    if (!kept)
+      continue;
+    while (true) {
+      double held = 1;
+      int widest = -1;
+      int64_t width = 1;
+      for (int a : s.axes) {
+        if (llvm::any_of(loops, [&](Loop l) { return l.axis == a; }))
+          continue;
+        auto cut = llvm::find_if(kernel.grid, [&](GridDim g) { return g.axis == a; });
+        const AxisInfo &info = graph.axes[a];
+        int64_t size = cut != kernel.grid.end() ? cut->block : info.constant.value_or(kWhole);
+        held *= size;
+        if (axes.contains(a) && size > width) {
+          widest = a;
+          width = size;
+        }
+      }
+      if (held <= kHeld || widest < 0)
+        break;
+      auto cut = llvm::find_if(kernel.grid, [&](GridDim g) { return g.axis == widest; });
+      if (cut != kernel.grid.end())
+        cut->block = llvm::bit_floor(uint64_t(width - 1));
+      else
+        kernel.grid.push_back({widest, int64_t(llvm::bit_floor(uint64_t(width - 1)))});
+    }
+  }
 }
 
 } // namespace attnc::totile

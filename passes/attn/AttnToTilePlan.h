@@ -34,11 +34,17 @@ struct ScatterInfo {
   Value value;                         ///< what is sent; null: true
 };
 
-/// Where along an axis of a nest there is anything to do: the hull of `any`, each a conjunction of forms that must be
-/// <= 0.
+/// `form` must be <= 0 for an element to matter, provided that the stages `finite` are true.
+struct Bound {
+  Linear form;
+  llvm::SmallVector<int> finite;
+  bool operator==(const Bound &o) const { return form == o.form && finite == o.finite; }
+};
+
+/// Where along an axis of a nest there is anything to do: the hull of `any`, each a conjunction of bounds.
 struct Needed {
   bool whole = true;
-  std::vector<std::vector<Linear>> any;
+  std::vector<std::vector<Bound>> any;
 };
 
 struct Stage {
@@ -52,7 +58,9 @@ struct Stage {
   llvm::SmallVector<int> made;  ///< Sort: the new axes
   std::optional<ScatterInfo> scatter;
   llvm::SmallVector<attn::OutputOp> outputs;
-  bool readable = false; ///< others may read it (a pure output stage is not)
+  bool readable = false;     ///< others may read it (a pure output stage is not)
+  bool check = false;        ///< says whether something is finite
+  std::vector<Bound> bounds; ///< Reduce: elements outside change nothing
 
   std::vector<Access> accesses;
   std::vector<InputAccess> inputs;
@@ -90,7 +98,6 @@ struct Node {
   bool isLoop() const { return stage < 0; }
 };
 
-/// Where along an axis of a nest there is anything to do: the hull of `any`, each a conjunction of forms that must be
 /// One grid dim: blocks of `block` positions along the axis; 1: a single position.
 struct GridDim {
   int axis;
@@ -160,6 +167,8 @@ private:
   bool storeRecomputed();
   void findAccesses();
   void fuseEpilogues();
+  // AttnToTileFinite.cpp: what a zero may be multiplied with unseen.
+  bool checkFinite(int stage, llvm::ArrayRef<Value> factors, llvm::SmallVectorImpl<int> &checks);
   // AttnToTileGroup.cpp: kernels and their grids.
   mlir::LogicalResult group();
   AxisSet parallelOf(llvm::ArrayRef<int> stages) const;
@@ -167,6 +176,7 @@ private:
                     const Kernel &merged) const;
   bool sharesOperand(const Kernel &kernel, int axis, int has) const;
   void chooseGrid(Kernel &kernel);
+  void limitHeld(Kernel &kernel, const AxisSet &axes);
   // AttnToTileSchedule.cpp: loops and buffers.
   using Nodes = std::vector<std::unique_ptr<Node>>;
   mlir::LogicalResult schedule(llvm::ArrayRef<int> stages, llvm::ArrayRef<Loop> open, Nodes &into);
@@ -174,6 +184,7 @@ private:
   void chooseBuffers();
   void shareMemory(const Kernel &kernel);
   // AttnToTileRange.cpp: parts of an axis that a condition leaves.
+  void findBounds();
   void findNeeded();
   void choosePrivate(Stage &stage, const Kernel &kernel);
   int unitStride(const Stage &stage, int axis) const;
@@ -181,6 +192,7 @@ private:
   llvm::SmallVector<int> storageOrder(const Stage &stage, const Kernel *kernel) const;
 
   llvm::DenseMap<Value, int> stageOf_;
+  std::map<std::pair<void *, std::vector<int>>, int> checks_; ///< value, axes it is reduced over -> stage
 };
 
 /// How many positions before the reader's own an access lies along a loop.
@@ -206,6 +218,8 @@ inline bool identicalAt(const Access &access, int axis) {
   return false;
 }
 
+/// A readable name: that of an input, of an equation that is this value, or of the operation.
+std::string nameOf(Value v);
 /// The operands of nested `and`.
 void addConjuncts(Value v, llvm::SmallVectorImpl<Value> &into);
 /// Whether `v` is the constant that changes nothing under `op`.

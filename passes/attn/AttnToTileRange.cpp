@@ -8,7 +8,8 @@
 // becomes
 //   tile.nest par [%i = %i0 to %i1] red [%j = %c0 to min(%N, %i1)]
 //
-// The conditions stay in the bodies: the bounds are those of the whole block.
+// The conditions stay in the bodies: the bounds are those of the whole block. A factor that is 0 is skipped only while
+// what it multiplies is finite, since 0 * NaN is NaN (AttnToTileFinite.cpp): the bound is then a select between both.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
 
@@ -16,33 +17,51 @@ using namespace mlir;
 
 namespace attnc::totile {
 
-/// Conditions without which `v` is the identity of `op`.
-static void necessary(Value v, attn::Reduction op, SmallVectorImpl<Value> &into) {
+namespace {
+/// An element where it does not hold is the identity, if `factors` are finite there.
+struct Condition {
+  Value holds;
+  SmallVector<Value> factors;
+};
+} // namespace
+
+/// Conditions without which `v`, multiplied by `factors`, is the identity of `op`.
+static void necessary(Value v, attn::Reduction op, ArrayRef<Value> factors, SmallVectorImpl<Condition> &into) {
   v = resolve(v);
+  auto add = [&](Value condition) {
+    SmallVector<Value> all;
+    addConjuncts(condition, all);
+    for (Value c : all)
+      into.push_back({c, SmallVector<Value>(factors)});
+  };
   if (op == attn::Reduction::Any)
-    return addConjuncts(v, into);
+    return add(v);
   auto map = v.getDefiningOp<attn::MapOp>();
   if (!map)
     return;
   auto args = map.getOperands();
   if (map.getFn() == attn::MapFn::Select && isIdentity(args[2], op)) {
-    addConjuncts(args[0], into);
-    return necessary(args[1], op, into);
+    add(args[0]);
+    return necessary(args[1], op, factors, into);
   }
   if (op != attn::Reduction::Sum)
     return;
   switch (map.getFn()) {
   case attn::MapFn::Mul:
-    necessary(args[1], op, into);
-    [[fallthrough]];
-  case attn::MapFn::Div:
+    for (int side : {0, 1}) {
+      SmallVector<Value> more(factors);
+      if (attn::typeOf(v).isFloat())
+        more.push_back(args[1 - side]);
+      necessary(args[side], op, more, into);
+    }
+    return;
   case attn::MapFn::Neg:
-    return necessary(args[0], op, into);
+    return necessary(args[0], op, factors, into);
   case attn::MapFn::ToF32:
   case attn::MapFn::ToF64:
   case attn::MapFn::ToI64:
     if (attn::typeOf(args[0]).isBool())
-      addConjuncts(args[0], into);
+      add(args[0]);
     return;
   default:
     return;
@@ -90,6 +109,30 @@ static void addForms(Graph &graph, Value condition, bool holds, std::vector<Line
   }
 }
 
+void Plan::findBounds() {
+  for (size_t id = 0, n = stages.size(); id < n; ++id) {
+    if (stages[id].kind != StageKind::Reduce)
+      continue;
+    auto reduce = stages[id].core.getDefiningOp<attn::ReduceOp>();
+    SmallVector<Condition> conditions;
+    if (reduce.getGuard())
+      necessary(reduce.getGuard(), attn::Reduction::Any, {}, conditions);
+    necessary(reduce.getSource(), reduce.getRed(), {}, conditions);
+    for (const Condition &c : conditions) {
+      std::vector<Linear> forms;
+      addForms(graph, c.holds, true, forms);
+      llvm::erase_if(forms, [&](const Linear &l) {
+        return llvm::none_of(stages[id].inner, [&](int a) { return l.axes.count(a); });
+      });
+      SmallVector<int> checks; // made stages: the list grows
+      if (forms.empty() || !checkFinite(id, c.factors, checks))
+        continue;
+      for (Linear &l : forms)
+        stages[id].bounds.push_back({l, checks});
+    }
+  }
+}
+
 void Plan::findNeeded() {
   // Readers first: what they need decides for what they read. Recurrences need everything.
   SmallVector<int> all;
@@ -105,19 +148,11 @@ void Plan::findNeeded() {
     for (int id : part) {
       Stage &s = stages[id];
       if (s.kind == StageKind::Reduce) {
-        auto reduce = s.core.getDefiningOp<attn::ReduceOp>();
-        SmallVector<Value> conditions;
-        if (reduce.getGuard())
-          addConjuncts(reduce.getGuard(), conditions);
-        necessary(reduce.getSource(), reduce.getRed(), conditions);
-        std::vector<Linear> forms;
-        for (Value c : conditions)
-          addForms(graph, c, true, forms);
         for (int a : s.inner) {
-          std::vector<Linear> own;
-          for (Linear &l : forms)
-            if (l.axes.count(a))
-              own.push_back(l);
+          std::vector<Bound> own;
+          for (const Bound &bound : s.bounds)
+            if (bound.form.axes.count(a))
+              own.push_back(bound);
           if (!own.empty())
             s.needed[a] = Needed{false, {own}};
         }
@@ -146,9 +181,9 @@ void Plan::findNeeded() {
             if (!same || !together(r) || need == stages[r].needed.end() || stages[r].kind > StageKind::ArgReduce)
               hull.whole = true;
             else
-              for (auto &forms : need->second.any)
-                if (!llvm::is_contained(hull.any, forms))
-                  hull.any.push_back(forms);
+              for (auto &bounds : need->second.any)
+                if (!llvm::is_contained(hull.any, bounds))
+                  hull.any.push_back(bounds);
           }
         if (!hull.whole && hull.any.size() <= 4)
           s.needed[a] = hull;

@@ -68,8 +68,9 @@ static bool mustStore(Operation *op) {
   return isa<attn::ReduceOp, attn::ArgReduceOp, attn::TopKOp, attn::ArgSortOp, attn::RankOp>(op);
 }
 
-/// A readable name: that of an equation that is this value, or of the operation.
-static std::string nameOf(Value v) {
+std::string nameOf(Value v) {
+  if (auto input = v.getDefiningOp<attn::InputOp>())
+    return input.getArg().str();
   SmallVector<Value> todo{v};
   while (!todo.empty()) {
     Value at = todo.pop_back_val();
@@ -170,6 +171,8 @@ LogicalResult Plan::chooseStages() {
     ;
   findAccesses();
   fuseEpilogues();
+  findBounds();
+  findAccesses();
   return success();
 }
 
@@ -359,6 +362,10 @@ void Plan::findAccesses() {
         s.inputs.push_back({input, env});
       return true;
     });
+    for (const Bound &bound : s.bounds)
+      for (int t : bound.finite)
+        if (llvm::none_of(s.accesses, [&](const Access &a) { return a.stage == t; }))
+          s.accesses.push_back({t, graph.identity(stages[t].axes)});
   }
   for (Stage &s : stages)
     for (Access &a : s.accesses)

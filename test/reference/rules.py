@@ -178,6 +178,19 @@ body("causal_row", "x: [j:N], q: [i:N]", "o: [i], c: i64[i]", "o = sum[j](x wher
 body("a_missing_key_has_no_score", "q: [d], k: [c, d], sel: i64[r]", "s: [r], has: bool[r], n: i64[]",
      "e = sum[d](q * k[c := sel])  s = fill(e, -9)  has = present(e)  n = count[r](e)",
      {"q": [1.0, 1.0], "k": [[1.0, 2.0], [3.0, 4.0]], "sel": i([1, -1, 2])}, {"s": [7.0, -9.0, -9.0], "has": [1, 0, 0], "n": 1})
+body("cause_stays_over_nothing", "x: [h, j], on: bool[h], sel: i64[r]", "a: [h], e: [h], k: [h], m: i64[], o: [h], g: [r], f: [h], c: [h]",
+     """a = fill(sum[j](x where on), -1)
+     z = exp(x where on)                      // kept
+     e = fill(max[j](z), -1)
+     k = fill(mean[j](rank[j](z)), -1)
+     m = fill(argmax[h](sum[j](z)), -1)
+     o = sum[j](softmax[j](z))                // present everywhere
+     g = fill(sum[h, j](x[h := sel] + 0 * h), -1) // the index has nothing to do with h and j
+     f = fill(norm[j](x where on and j < h), -1)
+     S = S[j-1] * 0.5 + x
+     c = fill(sum[j](S where on), -1)""",
+     {"x": Shaped(3, 0), "on": b([1, 0, 1]), "sel": i([2, -1])},
+     {"a": [0.0, -1.0, 0.0], "e": [-INF, -1.0, -INF], "k": [0.0, -1.0, 0.0], "m": 0, "o": [0.0] * 3, "g": [0.0, -1.0], "f": [0.0, -1.0, 0.0], "c": [0.0, -1.0, 0.0]})
 body("unreduced_cause_stays", "x: [h, j], on: bool[h]", "a: [h], z: [h], n: [h], m: [h]",
      """a = fill(sum[j](x where on), -1)          // absent where on is false
      z = fill(sum[j](x where j <= 0 and on), -1) // the operands of a written-out `and` count one by one

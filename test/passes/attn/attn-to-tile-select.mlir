@@ -70,3 +70,29 @@ attn.mixer @argmax attributes {symbols = ["N"], axes = {i = "N", a = "4", c = "8
   %at = attn.argreduce max [a, c] %x : [a, c, i] f32 -> [i] i64
   attn.output "at" %at dims [[i]] storage i64 : [i] i64
 }
+
+// However many axes run in parallel, an instance has blocks of two of them and one position of each other.
+// CHECK-LABEL: tile.program @rows
+// CHECK: tile.kernel grid [%{{.+}} = %{{.+}}, %{{.+}} = %b, %{{.+}} = %c, %{{.+}} = %{{.+}}] {
+// CHECK-NEXT: tile.alloc [%c128_i64, %c64_i64, %m] {name = "rank"} : <i64, 3>
+attn.mixer @rows attributes {symbols = ["a", "b", "c", "d", "m"], axes = {a = "a", b = "b", c = "c", d = "d", m = "m"}} {
+  %x = attn.input "x" dims [[a], [b], [m]] storage f32 -> [a, b, m] f32
+  %y = attn.input "y" dims [[c], [d], [m]] storage f32 -> [c, d, m] f32
+  %s = attn.map add(%x, %y) : [a, b, m] f32, [c, d, m] f32 -> [a, b, c, d, m] f32
+  %rank = attn.rank [m] %s : [a, b, c, d, m] f32 -> [a, b, c, d, m] i64
+  attn.output "rank" %rank dims [[a], [b], [c], [d], [m]] storage i64 : [a, b, c, d, m] i64
+}
+
+// Constant axes are cut as well where an instance would keep too much.
+// CHECK-LABEL: tile.program @wide
+// CHECK: tile.kernel grid [%{{.+}} = %N, %{{.+}} = %c16_i64, %{{.+}} = %c8_i64] {
+// CHECK-NEXT: tile.alloc [%c64_i64, %c32_i64, %c512_i64] {name = "rank"} : <i64, 3>
+attn.mixer @wide attributes {symbols = ["N"], axes = {a = "512", b = "512", i = "N", m = "512"}} {
+  %x = attn.input "x" dims [[i], [m], [a]] storage f32 -> [a, i, m] f32
+  %y = attn.input "y" dims [[b], [m]] storage f32 -> [b, m] f32
+  %s = attn.map add(%x, %y) : [a, i, m] f32, [b, m] f32 -> [a, b, i, m] f32
+  %rank = attn.rank [m] %s : [a, b, i, m] f32 -> [a, b, i, m] i64
+  %one = attn.const 1 : i64
+  %y1 = attn.map add(%rank, %one) : [a, b, i, m] i64, [] i64 -> [a, b, i, m] i64
+  attn.output "y1" %y1 dims [[i], [a], [b], [m]] storage i64 : [a, b, i, m] i64
+}

@@ -15,9 +15,14 @@ attn.mixer @scale attributes {symbols = ["N"], axes = {i = "N"}} {
 }
 
 // Scores of a block of queries are private to it. The mask bounds the keys, the exponentials overwrite the scores, and
-// what follows a reduction is computed where it ends.
+// what follows a reduction is computed where it ends. Keys whose weight is 0 are skipped while all of v is finite.
 // CHECK-LABEL: tile.program @causal
+// CHECK: %[[OK:.+]] = tile.alloc [%b, %h] {name = "v.finite", why = "loops skip zeros where it is true"} : <i1, 2>
 // CHECK: %[[BLOCKS:.+]] = arith.shrsi
+// CHECK: tile.kernel grid [%[[VB:.+]] = %b, %[[VH:.+]] = %h] {
+// CHECK: combine [all]
+// CHECK: tile.store %{{.+}}, %[[OK]][%[[VB]], %[[VH]]]
+// CHECK: {name = "v.finite"}
 // CHECK-NOT: tile.kernel
 // CHECK-NOT: tile.alloc
 // CHECK: tile.kernel grid [%[[B:.+]] = %b, %[[H:.+]] = %h, %{{.+}} = %[[BLOCKS]]] {
@@ -37,6 +42,11 @@ attn.mixer @scale attributes {symbols = ["N"], axes = {i = "N"}} {
 // CHECK: math.exp
 // CHECK: tile.store %{{.+}}, %[[S]]
 // CHECK: combine [sum]
+// CHECK: %[[SKIP:.+]] = tile.load %[[OK]][%[[B]], %[[H]]] : <i1, 2>
+// CHECK: %[[PART:.+]] = arith.minsi %N, %{{.+}}
+// CHECK: %[[KEYS:.+]] = arith.select %[[SKIP]], %[[PART]], %N : i64
+// CHECK: %[[LAST:.+]] = arith.maxsi %[[KEYS]], %c0_i64
+// CHECK: %{{.+}} = %c0_i64 to %[[LAST]]] {
 // CHECK: tile.load %[[S]]
 // CHECK: tile.load %v[%[[B]], %[[H]], %{{.+}}, %{{.+}}]
 // CHECK: tile.store %{{.+}}, %o[%[[B]], %[[H]], %{{.+}}, %{{.+}}]
@@ -117,4 +127,34 @@ attn.mixer @gather attributes {symbols = ["N"], axes = {i = "N", j = "N"}} {
   %b = attn.read %x [j = %i] : [j] f32, [i] i64 -> [i] f32
   %y = attn.map add(%a, %b) : [i] f32, [i] f32 -> [i] f32
   attn.output "y" %y dims [[i]] storage f32 : [i] f32
+}
+
+// What is absent is never looked at: no check, and the bound holds whatever v is.
+// CHECK-LABEL: tile.program @absent
+// CHECK-NOT: finite
+// CHECK: %[[END:.+]] = arith.maxsi %{{.+}}, %c0_i64
+// CHECK: red [%{{.+}} = %c0_i64 to %[[END]]] {
+// Neither is a zero skipped where a look at the other factor costs as much as the sum.
+// CHECK-LABEL: tile.program @pairs
+// CHECK-NOT: finite
+// CHECK: red [%{{.+}} = %c0_i64 to %N] {
+attn.mixer @absent attributes {symbols = ["N"], axes = {e = "16", i = "N", j = "N"}} {
+  %v = attn.input "v" dims [[j], [e]] storage f32 -> [e, j] f32
+  %w = attn.input "w" dims [[j], [e]] storage f32 -> [e, j] f32
+  %i = attn.index "i"
+  %j = attn.index "j"
+  %g = attn.map le(%j, %i) : [j] i64, [i] i64 -> [i, j] i1
+  %vw = attn.map mul(%v, %w) : [e, j] f32, [e, j] f32 -> [e, j] f32
+  %o = attn.reduce sum [j] %vw guard %g : [e, j] f32, [i, j] i1 -> [e, i] f32
+  attn.output "o" %o dims [[i], [e]] storage f32 : [e, i] f32
+}
+attn.mixer @pairs attributes {symbols = ["N"], axes = {i = "N", j = "N"}} {
+  %x = attn.input "x" dims [[i], [j]] storage f32 -> [i, j] f32
+  %i = attn.index "i"
+  %j = attn.index "j"
+  %g = attn.map le(%j, %i) : [j] i64, [i] i64 -> [i, j] i1
+  %m = attn.map to_f32(%g) : [i, j] i1 -> [i, j] f32
+  %p = attn.map mul(%m, %x) : [i, j] f32, [i, j] f32 -> [i, j] f32
+  %o = attn.reduce sum [j] %p : [i, j] f32 -> [i] f32
+  attn.output "o" %o dims [[i]] storage f32 : [i] f32
 }
