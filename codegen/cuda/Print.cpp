@@ -235,7 +235,7 @@ private:
         .Default("");
   }
 
-  std::string cast_(Operation &op) {
+  std::string castText(Operation &op) {
     Type from = op.getOperand(0).getType(), to = op.getResult(0).getType();
     std::string v = name(op.getOperand(0));
     if (from.isBF16() || from.isF16() || to.isBF16() || to.isF16())
@@ -312,7 +312,7 @@ private:
              true;
     if (isa<arith::ExtFOp, arith::TruncFOp, arith::ExtSIOp, arith::ExtUIOp, arith::TruncIOp, arith::SIToFPOp,
             arith::UIToFPOp, arith::FPToSIOp>(op))
-      return define(op.getResult(0), cast_(op)), true;
+      return define(op.getResult(0), castText(op)), true;
     if (auto n = dyn_cast<arith::NegFOp>(op))
       return define(n, "-" + name(n.getOperand())), true;
     if (auto loop = dyn_cast<scf::ForOp>(op))
