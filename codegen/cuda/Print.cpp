@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 #include "codegen/cuda/Cuda.h"
 #include "codegen/cuda/Passes.h"
+#include "llvm/ADT/StringSet.h"
 #include <fmt/format.h>
 
 using namespace mlir;
@@ -73,9 +74,13 @@ private:
     names_.clear();
     next_ = 0;
     std::string params;
+    llvm::StringSet<> taken;
     for (BlockArgument arg : func.getArguments().take_front(func.getNumArguments())) {
       auto given = func.getArgAttrOfType<StringAttr>(arg.getArgNumber(), "attnc.name");
       std::string id = identifier(given ? given.getValue().str() : fmt::format("a{}", arg.getArgNumber()));
+      // A tensor may have the name that a stride or an extent got.
+      while (!taken.insert(id).second)
+        id += "x";
       names_[arg] = id;
       std::string type = isa<MemRefType>(arg.getType())
                              ? typeName(cast<MemRefType>(arg.getType()).getElementType()) + " *"

@@ -64,7 +64,7 @@ def main():
 
     def one(job):
         try:
-            done = subprocess.run(job, capture_output=True, text=True, timeout=args.timeout)
+            done = subprocess.run(job, capture_output=True, text=True, errors="replace", timeout=args.timeout)
             return job, done.returncode, done.stdout + done.stderr
         except subprocess.TimeoutExpired:
             return job, -1, f"not done after {args.timeout} s\n"
