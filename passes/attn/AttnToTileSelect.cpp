@@ -89,9 +89,16 @@ LogicalResult Emitter::emitRows(Stage &stage, const Env &fixed, Value keys, Valu
                              Env to = env;
                              Value rest = element;
                              for (size_t k = stage.inner.size(); k-- > 1;) {
-                               int64_t radix = *graph.axes[stage.inner[k]].constant;
-                               Value lo = body.s.remainder(rest, radix), hi = body.s.divide(rest, radix);
-                               splits_[lo] = {hi, rest, radix};
+                               Value lo, hi;
+                               if (auto radix = graph.axes[stage.inner[k]].constant) {
+                                 lo = body.s.remainder(rest, *radix);
+                                 hi = body.s.divide(rest, *radix);
+                                 splits_[lo] = {hi, rest, *radix};
+                               } else { // not 0: the row has an element
+                                 Value n = extentOf(stage.inner[k]);
+                                 hi = b.create<arith::FloorDivSIOp>(loc, rest, n);
+                                 lo = body.s.sub(rest, body.s.mul(hi, n));
+                               }
                                assign(to, stage.inner[k], lo);
                                rest = hi;
                              }
