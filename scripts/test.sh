@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets the machine up, builds, and runs every test. The last line is the total: "N passed, N failed".
-#   scripts/test.sh [SUITE ...]      only these: format tidy unit lit reference examples docs conformance fuzz main sanitize
+#   scripts/test.sh [SUITE ...]      only these: format tidy unit lit reference examples stages docs
+#                                   conformance fuzz main sanitize
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${ATTNC_BUILD:-build} # absolute, or below the checkout
@@ -121,6 +122,7 @@ if wanted examples; then
   suite "examples, cuda-emulated" "$python" test/examples/run.py --attnc "$attnc" --target cuda-emulated --every 6
   suite "examples, NaN and inf" "$python" test/examples/special.py --attnc "$attnc" --jobs "$(nproc)"
 fi
+wanted stages && suite "examples, stage by stage" "$python" test/stages/run.py --attnc "$attnc"
 if wanted docs; then
   suite "programs in the docs" "$python" test/docs/run.py --attnc "$attnc" --run docs/language.md README.md
   suite "links in the docs" "$python" test/docs/links.py
@@ -134,7 +136,8 @@ if wanted conformance; then
   fi
 fi
 if wanted fuzz; then
-  suite "random specs" "$python" test/fuzz/run.py --attnc "$attnc" --count 1000 --jobs "$(nproc)"
+  suite "random specs" "$python" test/fuzz/run.py --attnc "$attnc" --count 1000 --jobs "$(nproc)" --complete
+  suite "seeded bugs, applied" "$python" test/fuzz/seeded.py --check
   suite "damaged specs and calls" "$python" test/fuzz/mutate.py --attnc "$attnc" --count 1500
 fi
 wanted main && suite "main job" "$python" scripts/main_job.py --attnc "$attnc" --out "$work/out"

@@ -155,6 +155,9 @@ std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &co
   }
   result->setTargetTriple(target.machine->getTargetTriple().str());
   result->setDataLayout(target.machine->createDataLayout());
+  // The translation notes whether there were locations; nothing here uses them.
+  if (llvm::NamedMDNode *flags = result->getModuleFlagsMetadata())
+    result->eraseNamedMetadata(flags);
   for (llvm::Function &f : *result) {
     if (f.isDeclaration())
       continue;
