@@ -5,6 +5,7 @@
 // nothing is copied, hygiene is lookup, and a recurrence inside a function is an ordinary one.
 //===----------------------------------------------------------------------===//
 #include "frontend/Checker.h"
+#include "runtime/Tally.h"
 #include <algorithm>
 #include <fmt/format.h>
 
@@ -89,6 +90,26 @@ std::vector<std::string> builtinNames() {
   return out;
 }
 
+/// Counts a call of a built-in; the first one makes all of them known. Reductions have brackets, unlike their
+/// elementwise namesakes.
+static void tallyBuiltin(const std::string &name, bool hasBrackets) {
+  auto key = [](const std::string &name, bool reduces) { return "builtin: " + name + (reduces ? "[]" : ""); };
+  static const bool known = [&] {
+    for (const Elementwise &e : kElementwise)
+      tally(key(e.name, false), 0);
+    for (const Reduction &r : kReductions)
+      tally(key(r.name, true), 0);
+    for (const char *o : kOthers)
+      tally(key(o, false), 0);
+    for (const char *d : {"f32", "f16", "bf16", "f64", "i32", "i64", "bool"})
+      tally(key(d, false), 0);
+    return true;
+  }();
+  (void)known;
+  bool reduces = std::any_of(std::begin(kReductions), std::end(kReductions), [&](auto &r) { return name == r.name; });
+  tally(key(name, hasBrackets && reduces), 1);
+}
+
 const ast::Fn *Checker::findFn(const std::string &name, int file, int &owner) const {
   for (const ast::Fn &f : spec_.files[file]->fns)
     if (f.name.text == name) {
@@ -106,6 +127,8 @@ const ast::Fn *Checker::findFn(const std::string &name, int file, int &owner) co
 
 std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
   const std::string &name = e->text;
+  if (tallying() && isBuiltin(name))
+    tallyBuiltin(name, e->hasBrackets);
   auto one = [](Node *n) { return n ? std::vector<Node *>{n} : std::vector<Node *>{}; };
   auto wantArgs = [&](size_t n) {
     if (e->args.size() == n)

@@ -1,5 +1,6 @@
 //===- Expressions to nodes -----------------------------------------------===//
 #include "frontend/Checker.h"
+#include "runtime/Tally.h"
 #include <cmath>
 #include <fmt/format.h>
 #include <limits>
@@ -557,6 +558,8 @@ Node *Checker::resolve(const ast::Expr *e, Scope *s) {
     c = toKind(c, Kind::Bool);
     if (c->op == Op::Const && c->integer)
       return x;
+    if (e->args[1]->kind == K::Compare && e->args[1]->args.size() > 2)
+      TALLY("absence: where, a chain of comparisons");
     return p_->make(Op::Where, x->kind, x->axes | c->axes, {x, c}, e->span);
   }
   case K::If: {

@@ -542,6 +542,7 @@ std::unique_ptr<ast::File> parseTokens(Tokens &tokens, bool clean, Diagnostics &
   if (clean) {
     try {
       P::FileContext *root = parser.file();
+      tallyProductions(parser, root);
       size_t before = diags.errorCount();
       std::unique_ptr<ast::File> file = Builder(tokens, diags).run(root);
       return diags.errorCount() == before ? std::move(file) : nullptr;

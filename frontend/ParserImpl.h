@@ -82,6 +82,9 @@ private:
 /// Finds and reports the syntax errors of a file that did not parse.
 void explainErrors(Tokens &tokens, P &parser, StopAtError &stop, Diagnostics &diags);
 
+/// Counts what of the grammar a file uses.
+void tallyProductions(P &parser, antlr4::ParserRuleContext *root);
+
 /// "`x`", "a string", "the end of the file": a token in a sentence.
 std::string quoted(const Tokens &tokens, size_t tok);
 

@@ -2,6 +2,7 @@
 #include "frontend/Presence.h"
 #include "frontend/Prove.h"
 #include "frontend/TotalNodes.h"
+#include "runtime/Tally.h"
 #include <algorithm>
 #include <map>
 #include <unordered_map>
@@ -61,13 +62,15 @@ private:
     }
     return it->second;
   }
-  void add(std::vector<Cause> &out, const Cause &c) {
+  /// Whether it says anything new.
+  bool add(std::vector<Cause> &out, const Cause &c) {
     if (isTrue(c.pred) || (c.ragged < 0 && always(c.pred)))
-      return;
+      return false;
     for (const Cause &o : out)
       if (o.pred == c.pred && o.axes == c.axes)
-        return;
+        return false;
     out.push_back(c);
+    return true;
   }
   void add(std::vector<Cause> &out, const std::vector<Cause> &more) {
     for (const Cause &c : more)
@@ -86,9 +89,10 @@ private:
       if (!c.ragged)
         continue;
       AxisSet leaves(c.leaves);
-      if (axes.containsAll(leaves))
-        add(out, Cause{map(Fn::Lt, Kind::Bool, {flatPosition(c.leaves, s), extent(c.length, s)}, s), leaves, s,
-                       static_cast<int>(i)});
+      if (axes.containsAll(leaves) &&
+          add(out, Cause{map(Fn::Lt, Kind::Bool, {flatPosition(c.leaves, s), extent(c.length, s)}, s), leaves, s,
+                         static_cast<int>(i)}))
+        TALLY("absence: past the end of a split sequence");
     }
     return out;
   }
@@ -100,6 +104,8 @@ private:
       Value v = total(tensor.init);
       // An init that may be absent makes the state absent; checkPresence looks at its causes through the tensor.
       initCauses_[t] = v.causes;
+      if (!v.causes.empty())
+        TALLY("absence: an init");
       tensor.totalInit = v.node;
     }
     return tensor.totalInit;
@@ -150,6 +156,8 @@ private:
       c.axes = p_.tensors[n->tensor].axes;
       out.node = intern(c);
       out.causes = p_.tensors[n->tensor].causes;
+      if (!out.causes.empty())
+        TALLY("absence: kept by an equation");
       return out;
     }
     case Op::Where: {
@@ -160,7 +168,16 @@ private:
       operandsOfAnd(n->args[1], conds);
       for (const Node *c : conds) {
         Value v = total(c);
-        add(out.causes, Cause{map(Fn::And, Kind::Bool, {v.node, present(v.causes, s)}, s), c->axes, c->span, -1});
+        if (!add(out.causes, Cause{map(Fn::And, Kind::Bool, {v.node, present(v.causes, s)}, s), c->axes, c->span, -1}))
+          continue;
+        if (conds.size() > 1)
+          TALLY("absence: where, one operand of its and");
+        else if (c->op == Op::Tensor)
+          TALLY("absence: where, a named condition");
+        else
+          TALLY("absence: where, a single condition");
+        if (!v.causes.empty())
+          TALLY("absence: where, its condition absent");
       }
       return out;
     }
@@ -169,12 +186,15 @@ private:
       Node *there = present(x.causes, s);
       out.node = isTrue(there) ? x.node : map(Fn::Select, n->kind, {there, x.node, y.node}, s);
       for (const Cause &c : y.causes)
-        add(out.causes,
-            Cause{map(Fn::Or, Kind::Bool, {there, c.pred}, s), c.axes | n->args[0]->axes, c.span, -1, c.why});
+        if (add(out.causes,
+                Cause{map(Fn::Or, Kind::Bool, {there, c.pred}, s), c.axes | n->args[0]->axes, c.span, -1, c.why}))
+          TALLY("absence: let through by fill");
       return out;
     }
     case Op::Present:
       out.node = present(total(n->args[0]).causes, s);
+      if (!isTrue(out.node))
+        TALLY("absence: tested by present");
       return out;
     case Op::Map:
       return computeMap(n);
@@ -190,6 +210,8 @@ private:
         Node *guard = present(v.causes, s);
         c.args.push_back(broadcast(v.node, AxisSet(n->groups[i])));
         c.guards.push_back(isTrue(guard) ? nullptr : guard);
+        if (c.guards.back())
+          TALLY("absence: in a softmax");
       }
       // Every result has the free axes of all operands.
       for (size_t i = 0; i < c.args.size(); ++i) {
@@ -209,6 +231,10 @@ private:
       Node *guard = present(v.causes, s);
       c.args = {broadcast(v.node, AxisSet(n->groups[0]))};
       c.guards = {isTrue(guard) ? nullptr : guard};
+      if (c.guards[0] && n->op == Op::Rank)
+        TALLY("absence: in rank");
+      else if (c.guards[0])
+        TALLY("absence: in a running sum");
       c.axes = c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet());
       out.node = intern(c);
       if (n->op == Op::Rank) // what is absent has no place
@@ -226,6 +252,8 @@ private:
     case Op::Grad: {
       Value L = total(n->args[0]);
       Node *there = present(L.causes, s);
+      if (!isTrue(there))
+        TALLY("absence: in the operand of grad");
       Node *l = isTrue(there) ? L.node : map(Fn::Select, Kind::Real, {there, L.node, zero(Kind::Real, s)}, s);
       Node c = *n;
       AxisSet kept(n->kept);
@@ -259,6 +287,8 @@ private:
     c.kind = Kind::Int;
     c.args = {broadcast(v.node, need)};
     c.guards = {isTrue(guard) ? nullptr : guard};
+    if (c.guards[0])
+      TALLY("absence: in a selection");
     c.axes = (c.args[0]->axes | (c.guards[0] ? guard->axes : AxisSet())) - need;
     c.axes |= AxisSet(n->newAxes);
     Node *positions = intern(c);
@@ -286,6 +316,19 @@ private:
     Node *enough = map(Fn::Lt, Kind::Bool, {place, count}, s);
     out.causes.push_back(
         Cause{map(Fn::And, Kind::Bool, {present(apart, s), enough}, s), n->axes, s, -1, Cause::Selection});
+    switch (n->op) {
+    case Op::TopK:
+      TALLY("absence: topk of fewer");
+      break;
+    case Op::ArgSort:
+      TALLY("absence: argsort of fewer");
+      break;
+    case Op::Sort:
+      TALLY("absence: sort of fewer");
+      break;
+    default:
+      TALLY("absence: argmax or argmin of nothing");
+    }
     if (n->op == Op::Sort) {
       // The values at those positions; flat positions are taken apart again.
       Node r{};
@@ -312,6 +355,8 @@ private:
       Value c = total(n->args[0]), a = total(n->args[1]), b = total(n->args[2]);
       // An absent condition counts as false.
       Node *cond = map(Fn::And, Kind::Bool, {c.node, present(c.causes, s)}, s);
+      if (!c.causes.empty())
+        TALLY("absence: if, its condition absent");
       if (cond->op == Op::Const) {
         out = cond->integer ? a : b;
         return out;
@@ -323,12 +368,20 @@ private:
       auto on = [](const std::vector<Cause> &causes, const Node *pred) {
         return std::any_of(causes.begin(), causes.end(), [&](const Cause &y) { return y.pred == pred; });
       };
-      for (const Cause &x : a.causes)
-        add(out.causes, Cause{on(b.causes, x.pred) ? x.pred : map(Fn::Or, Kind::Bool, {no, x.pred}, s), x.axes | axes,
-                              x.span, -1, x.why});
+      for (const Cause &x : a.causes) {
+        bool either = on(b.causes, x.pred);
+        Node *pred = either ? x.pred : map(Fn::Or, Kind::Bool, {no, x.pred}, s);
+        if (!add(out.causes, Cause{pred, x.axes | axes, x.span, -1, x.why}))
+          continue;
+        if (either)
+          TALLY("absence: let through by if, on both sides");
+        else
+          TALLY("absence: let through by if, where it holds");
+      }
       for (const Cause &x : b.causes)
-        if (!on(a.causes, x.pred))
-          add(out.causes, Cause{map(Fn::Or, Kind::Bool, {cond, x.pred}, s), x.axes | axes, x.span, -1, x.why});
+        if (!on(a.causes, x.pred) &&
+            add(out.causes, Cause{map(Fn::Or, Kind::Bool, {cond, x.pred}, s), x.axes | axes, x.span, -1, x.why}))
+          TALLY("absence: let through by if, where it does not hold");
       return out;
     }
     std::vector<Node *> args;
@@ -344,9 +397,15 @@ private:
         const Value &other = values[1 - k];
         Node *value = n->fn == Fn::And ? map(Fn::Not, Kind::Bool, {other.node}, s) : other.node;
         Node *decides = map(Fn::And, Kind::Bool, {value, present(other.causes, s)}, s);
-        for (const Cause &c : values[k].causes)
-          add(out.causes,
-              Cause{map(Fn::Or, Kind::Bool, {decides, c.pred}, s), c.axes | n->args[1 - k]->axes, c.span, -1, c.why});
+        for (const Cause &c : values[k].causes) {
+          Cause left{map(Fn::Or, Kind::Bool, {decides, c.pred}, s), c.axes | n->args[1 - k]->axes, c.span, -1, c.why};
+          if (!add(out.causes, left))
+            continue;
+          if (n->fn == Fn::And)
+            TALLY("absence: let through by and");
+          else
+            TALLY("absence: let through by or");
+        }
       }
       // The value must not depend on what an absent operand holds.
       if (!values[0].causes.empty() || !values[1].causes.empty()) {
@@ -378,10 +437,15 @@ private:
       AxisSet over(n->groups[i]);
       Node *guard = boolean(true, s);
       for (const Cause &cause : v.causes) {
-        if (isUnion || cause.axes.intersects(over))
+        if (isUnion || cause.axes.intersects(over)) {
           guard = map(Fn::And, Kind::Bool, {guard, cause.pred}, s);
-        else
-          add(out.causes, cause);
+          if (isUnion)
+            TALLY("absence: skipped by a union");
+          else
+            TALLY("absence: skipped by a reduction");
+        } else if (add(out.causes, cause)) {
+          TALLY("absence: none of the reduced axes, stays");
+        }
       }
       c.args.push_back(broadcast(v.node, over));
       c.guards.push_back(isTrue(guard) ? nullptr : guard);
@@ -392,6 +456,26 @@ private:
     }
     out.node = intern(c);
     return out;
+  }
+
+  /// Which kind of read ran out.
+  static void tallyIndex(const Node *n, const ReadItem &r) {
+    bool isShift = std::any_of(r.leaves.begin(), r.leaves.end(), [&](AxisId a) { return r.index->axes.contains(a); });
+    bool inCycle = std::any_of(n->reads.begin(), n->reads.end(), [](const ReadItem &o) { return o.start != 0; });
+    if (inCycle && !r.start)
+      TALLY("absence: a shift of a recurrence leaves another axis");
+    else if (r.leaves.size() > 1)
+      TALLY("absence: index ran out, flat position");
+    else if (r.index->op == Op::Const)
+      TALLY("absence: index ran out, fixed position");
+    else if (r.index->op == Op::Index)
+      TALLY("absence: index ran out, another axis");
+    else if (r.index->op == Op::Tensor)
+      TALLY("absence: index ran out, positions from a tensor");
+    else if (isShift)
+      TALLY("absence: index ran out, shift or reversal");
+    else
+      TALLY("absence: index ran out, other arithmetic");
   }
 
   Value computeRead(const Node *n) {
@@ -418,19 +502,26 @@ private:
       Node *low = map(Fn::Ge, Kind::Bool, {i.node, integer(0, s)}, s);
       Node *high = map(Fn::Lt, Kind::Bool, {i.node, b.node}, s);
       if (r.last) {
-        if (r.start)
+        if (r.start) {
+          TALLY("absence: none for the last state, init instead");
           off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {low}, s)}, s);
-        else
-          add(causes, Cause{low, axes, r.index->span, -1, Cause::Index});
+        } else if (add(causes, Cause{low, axes, r.index->span, -1, Cause::Index})) {
+          TALLY("absence: last of an empty axis");
+        }
       } else {
+        bool ranOut = false;
         if (r.start < 0)
           off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {low}, s)}, s);
         else
-          add(causes, Cause{low, axes, r.index->span, -1, Cause::Index});
+          ranOut = add(causes, Cause{low, axes, r.index->span, -1, Cause::Index});
         if (r.start > 0)
           off = map(Fn::Or, Kind::Bool, {off, map(Fn::Not, Kind::Bool, {high}, s)}, s);
         else
           highs.push_back({&r, Cause{high, axes, r.index->span, -1, Cause::Index}});
+        if (r.start)
+          TALLY("absence: none at the start of a recurrence, init instead");
+        if (ranOut)
+          tallyIndex(n, r);
       }
       if (r.start)
         for (AxisId a : r.leaves)
@@ -444,7 +535,8 @@ private:
         cause.pred = map(Fn::Or, Kind::Bool, {whole, cause.pred}, s);
         cause.axes = cause.axes | off->axes;
       }
-      add(causes, cause);
+      if (add(causes, cause))
+        tallyIndex(n, *r);
     }
     auto read = [&](Node *base) -> Node * {
       Node r{};
@@ -504,6 +596,8 @@ private:
         continue;         // else the index check speaks of positions that exist
       }
       Node *pred = substitute(c.pred, items, read);
+      if (pred != c.pred)
+        TALLY("absence: of what is read, moved with the read");
       AxisSet axes = c.axes;
       for (const ReadItem &r : n->reads)
         for (AxisId a : r.leaves)

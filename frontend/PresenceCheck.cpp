@@ -1,6 +1,7 @@
 //===- Outputs and states are never absent --------------------------------===//
 #include "frontend/Presence.h"
 #include "frontend/Prove.h"
+#include "runtime/Tally.h"
 #include <algorithm>
 #include <fmt/format.h>
 #include <set>
@@ -78,6 +79,7 @@ void checkPresence(Program &p, Diagnostics &diags) {
         d.withHelp(fmt::format("{} = fill({}, 0)", name, body.empty() || body.size() > 50 ? "..." : body));
         break;
       }
+      TALLY("absence: ruled out for extents of at least 1");
       // Only with extents of at least 1: that becomes a precondition, for the fewest extents.
       std::vector<bool> need(symbols, true);
       for (size_t s = 0; s < symbols; ++s) {

@@ -21,6 +21,7 @@
 #include "codegen/cpu/Contraction.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
+#include "runtime/Tally.h"
 #include <limits>
 
 using namespace mlir;
@@ -186,6 +187,12 @@ std::optional<Contraction> cpu::matchContraction(const Scope &scope, tile::NestO
     bool hasM = parsOf(v) & mGroup, hasN = parsOf(v) & nGroup;
     if (hasM && hasN)
       return std::nullopt;
+    if (hasM)
+      TALLY("cpu: a contraction with a guard on rows");
+    else if (hasN)
+      TALLY("cpu: a contraction with a guard on columns");
+    else
+      TALLY("cpu: a contraction with a guard on neither side");
     (hasM ? c.onA : hasN ? c.onB : c.both).push_back(v);
     if (!hasM)
       bDims |= on.lookup(v);
@@ -204,6 +211,11 @@ std::optional<Contraction> cpu::matchContraction(const Scope &scope, tile::NestO
   for (int d = numPar; d < int(total); ++d)
     if (d != c.k)
       c.outerRed.push_back(d);
+  TALLY("cpu: a contraction");
+  if (!c.outer.empty())
+    TALLY("cpu: a contraction with dims outside");
+  if (!c.outerRed.empty())
+    TALLY("cpu: a contraction over several reduced dims");
   return c;
 }
 

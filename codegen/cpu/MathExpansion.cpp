@@ -10,6 +10,7 @@
 #include "codegen/cpu/Passes.h"
 #include "codegen/cpu/Point.h"
 #include "runtime/Kernel.h"
+#include "runtime/Tally.h"
 
 namespace attnc::cpu {
 #define GEN_PASS_DEF_CPUEXPANDMATH
@@ -374,17 +375,24 @@ Value expand(Ir &ir, Operation *op, Helpers &helpers) {
   if (auto ext = dyn_cast<arith::ExtFOp>(op)) {
     if (!getElementTypeOrSelf(x.getType()).isBF16())
       return {};
+    TALLY("cpu: bf16 widened");
     Value v = fromBf16(m, x);
     return elem.isF32() ? v : Value(ir.create<arith::ExtFOp>(op->getResult(0).getType(), v));
   }
   if (isa<arith::TruncFOp>(op)) {
     bool wide = getElementTypeOrSelf(x.getType()).isF64();
+    if (wide)
+      TALLY("cpu: f64 rounded to 16 bits");
+    if (elem.isBF16())
+      TALLY("cpu: rounded to bf16");
     if (elem.isBF16())
       return toBf16(m, wide ? roundToOdd(m, x) : x);
     // Also for f16: the CPU has no such conversion.
     return elem.isF16() && wide ? Value(ir.create<arith::TruncFOp>(op->getResult(0).getType(), roundToOdd(m, x)))
                                 : Value();
   }
+  if (isa<arith::FPToSIOp>(op))
+    TALLY("cpu: real to integer");
   if (auto toInt = dyn_cast<arith::FPToSIOp>(op))
     return elem.isInteger(64) ? toInteger(m, toInt) : Value();
   if (isa<arith::RemFOp>(op))
@@ -399,6 +407,10 @@ Value expand(Ir &ir, Operation *op, Helpers &helpers) {
     return helpers.call(ir, kAtan2, op->getOperands());
 
   auto choose = [&](int index, function_ref<Value(Formula &, Value)> f32) {
+    if (elem.isF32())
+      TALLY("cpu: a function of f32 inline");
+    else
+      TALLY("cpu: a function of f64 from the library");
     return elem.isF32() ? f32(m, x) : helpers.call(ir, index, x);
   };
   // The reduction of the argument holds up to 2^45; beyond that, rare as it is, the library's is exact.

@@ -9,6 +9,7 @@
 #include "codegen/cpu/Contraction.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -172,16 +173,34 @@ public:
       if (auto up = dyn_cast<tile::UpdateOp>(op))
         written.insert(up.getBuffer());
     });
+    tallyKind();
     for (int d = 0; d < int(bounds.size()); ++d)
       if (d != plan.vectorDim)
         (d < int(numPar) ? parOrder : innerOrder).push_back(d);
     vectorPar = plan.vectorDim >= 0 && plan.vectorDim < int(numPar);
     unroll = chooseUnroll();
+    if (unroll > 1)
+      TALLY("cpu: several chunks of lanes at a time");
     Point top(ir, scope, plan.width);
     overPars(top, 0);
   }
 
 private:
+  void tallyKind() {
+    if (plan.vectorDim < 0)
+      TALLY("cpu: a nest without lanes");
+    else if (plan.vectorDim >= int(numPar))
+      TALLY("cpu: lanes along a reduced dim");
+    else if (nest.isReduction())
+      TALLY("cpu: a reduction with lanes along its result");
+    else if (nest.getSequential())
+      TALLY("cpu: a scatter in lanes");
+    else
+      TALLY("cpu: an elementwise nest in lanes");
+    for (tile::Combiner kind : nest.getCombinerKinds())
+      if (isArg(kind) && plan.vectorDim >= 0)
+        TALLY("cpu: argmax or argmin in lanes");
+  }
   Value value(Value v) {
     Point p(ir, scope, 1);
     return p.scalar(v);
@@ -366,6 +385,7 @@ static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::Nest
   }
   if (!unit)
     return emitLoops(ir, scope, nest, plan);
+  TALLY("cpu: a version for unit strides");
   Scope contiguous = scope;
   for (Value buffer : plan.unitBuffers)
     contiguous.buffers[buffer].strides.back() = ir.i64(1);

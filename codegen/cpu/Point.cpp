@@ -3,6 +3,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
+#include "runtime/Tally.h"
 #include <limits>
 
 using namespace mlir;
@@ -329,12 +330,17 @@ Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices) {
   Value v;
   if (!a.offsets && constantOf(a.stride) == 1) {
     if (mask)
+      TALLY("cpu: a masked load");
+    else
+      TALLY("cpu: a load of neighbours");
+    if (mask)
       v = ir.create<LLVM::MaskedLoadOp>(type, a.ptr, mask,
                                         ir.create<arith::ConstantOp>(ir.getZeroAttr(type)).getResult(), align);
     else
       v = ir.create<LLVM::LoadOp>(type, a.ptr, align);
   } else {
     Value on = mask ? mask : ir.splat(ir.create<arith::ConstantIntOp>(1, 1), width);
+    TALLY("cpu: a gather");
     v = ir.create<LLVM::masked_gather>(type, pointers(a, memory), on,
                                        ir.create<arith::ConstantOp>(ir.getZeroAttr(type)).getResult(), align);
   }
@@ -359,6 +365,10 @@ void Point::store(Value value, bool uniform, const Buffer &buffer, ArrayRef<Lane
   Value on = mask && condition ? Value(ir.create<arith::AndIOp>(mask, condition)) : mask ? mask : condition;
   if (!a.offsets && a.stride && constantOf(a.stride) == 1) {
     if (on)
+      TALLY("cpu: a masked store");
+    else
+      TALLY("cpu: a store of neighbours");
+    if (on)
       ir.create<LLVM::MaskedStoreOp>(stored, a.ptr, on, align);
     else
       ir.create<LLVM::StoreOp>(stored, a.ptr, align);
@@ -366,6 +376,7 @@ void Point::store(Value value, bool uniform, const Buffer &buffer, ArrayRef<Lane
   }
   if (!on)
     on = ir.splat(ir.create<arith::ConstantIntOp>(1, 1), width);
+  TALLY("cpu: a store lane by lane");
   ir.create<LLVM::masked_scatter>(stored, pointers(a, memory), on, align);
 }
 
@@ -373,6 +384,7 @@ void Point::emitUpdate(tile::UpdateOp op) {
   const Buffer buffer = scope.buffers.lookup(op.getBuffer());
   SmallVector<Lane> indices = getAll(op.getIndices());
   Lane old = load(buffer, indices);
+  TALLY("cpu: an update");
   Value condition;
   if (op.getCondition()) {
     Lane c = get(op.getCondition());

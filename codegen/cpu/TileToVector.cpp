@@ -15,6 +15,7 @@
 #include "codegen/cpu/Passes.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "runtime/Tally.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace attnc::cpu {
@@ -363,6 +364,7 @@ private:
     Value valid = ir.create<LLVM::ZeroOp>(ir.ptr()), validStride = ir.i64(0);
     if (op.getValid())
       std::tie(valid, validStride) = row(op.getValid(), op.getValidIndices());
+    TALLY("cpu: a sort");
     Type key = op.getKeys().getType().getElementType();
     int64_t type = key.isF32() ? 0 : key.isF64() ? 1 : 2;
     int64_t flags = (op.getDescending() ? 1 : 0) | (op.getNan() == tile::NanOrder::Never ? 2 : 0);

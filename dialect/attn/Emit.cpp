@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 #include "dialect/attn/Emit.h"
 #include "dialect/attn/Attn.h"
+#include "runtime/Tally.h"
 #include <unordered_map>
 
 using namespace mlir;
@@ -592,6 +593,14 @@ private:
 
     // A union: the parts' reductions combined. mean and norm go through sums.
     bool isMean = red == attn::Reduction::Mean, isNorm = red == attn::Reduction::Norm;
+    if (isMean)
+      TALLY("emit: the mean of a union");
+    else if (isNorm)
+      TALLY("emit: the norm of a union");
+    else if (red == attn::Reduction::Count)
+      TALLY("emit: a union counted");
+    else
+      TALLY("emit: any other reduction of a union");
     attn::Reduction each = isMean ? attn::Reduction::Sum : red;
     Value total, count;
     for (size_t i = 0; i < n->args.size(); ++i) {

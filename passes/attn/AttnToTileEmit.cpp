@@ -1,6 +1,7 @@
 //===- A plan as text of the tile dialect ---------------------------------===//
 #include "passes/attn/AttnToTileEmit.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -162,6 +163,7 @@ Value Body::emitOp(Operation *op, const Env &env) {
         if (auto there = e.existing_.find(leaves.back()); there != e.existing_.end())
           inside |= there->second.first == leaves && extentEqual(there->second.second, bound);
         if (!inside) {
+          TALLY("attn-to-tile: a ragged input clamped");
           flat = s.clamp(flat, e.extent(bound));
           e.known(flat, bound);
         }
@@ -188,7 +190,10 @@ Value Body::emitOp(Operation *op, const Env &env) {
       auto known = e.below_.find(index);
       bool inside = read.isInside(i) || (known != e.below_.end() && extentEqual(known->second, bound)) ||
                     isInside(read.getIndices()[i], env, a);
+      if (inside)
+        TALLY("attn-to-tile: an index proven inside");
       if (!inside) {
+        TALLY("attn-to-tile: an index clamped");
         index = s.clamp(index, e.extentOf(a));
         if (!constantOf(index))
           e.known(index, bound);
@@ -202,14 +207,18 @@ Value Body::emitOp(Operation *op, const Env &env) {
     op->emitError("cannot be computed inside an expression");
     return nullptr;
   }
-  if (auto known = decide(map, env))
+  if (auto known = decide(map, env)) {
+    TALLY("attn-to-tile: a comparison of positions decided");
     return s.boolean(*known);
+  }
   SmallVector<Value> args;
   for (Value operand : map.getOperands()) {
     // Of a decided select only one side is computed.
     if (map.getFn() == attn::MapFn::Select && args.size() == 1)
-      if (auto condition = booleanOf(args[0]))
+      if (auto condition = booleanOf(args[0])) {
+        TALLY("attn-to-tile: a decided select");
         return emit(map.getOperands()[*condition ? 1 : 2], env);
+      }
     args.push_back(emit(operand, env));
     if (!args.back())
       return nullptr;
@@ -220,8 +229,11 @@ Value Body::emitOp(Operation *op, const Env &env) {
       if (auto split = e.splits_.find(args[side]); split != e.splits_.end())
         if (auto times = args[1 - side].getDefiningOp<arith::MulIOp>())
           for (int k : {0, 1})
-            if (times->getOperand(k) == split->second.hi && constantOf(times->getOperand(1 - k)) == split->second.radix)
+            if (times->getOperand(k) == split->second.hi &&
+                constantOf(times->getOperand(1 - k)) == split->second.radix) {
+              TALLY("attn-to-tile: a flat position put together again");
               return split->second.flat;
+            }
   Value result = s.map(map.getFn(), args, attn::typeOf(map.getResult()).getElem());
   if (!result)
     op->emitError("elementwise function is not primitive: it must be decomposed before it is lowered");
@@ -249,10 +261,13 @@ SmallVector<Value> Body::indices(const Stage &stage, const Env &env) {
   SmallVector<Value> result;
   for (const BufferDim &dim : e.plan.buffers[stage.id].dims) {
     Value at = flatten(dim.axes, env);
-    if (dim.kind == BufferDim::Block)
+    if (dim.kind == BufferDim::Block) {
+      TALLY("attn-to-tile: memory of one block");
       at = s.sub(at, e.blocks_.lookup(dim.axes[0]).lo);
-    else if (dim.kind == BufferDim::Ring)
+    } else if (dim.kind == BufferDim::Ring) {
+      TALLY("attn-to-tile: memory of a few steps");
       at = s.remainder(at, dim.size);
+    }
     result.push_back(at);
   }
   return result;
@@ -317,6 +332,7 @@ NestDim Emitter::dimOver(Stage &stage, int axis, const Env &fixed) {
   auto need = stage.needed.find(axis);
   if (need == stage.needed.end() || blocks_.count(axis))
     return dim;
+  TALLY("attn-to-tile: a part of an axis visited");
   Scalars s(b, loc, prologue);
   // The largest value of the form without the axis, negated: bound of factor * position.
   auto room = [&](const Linear &l) {
@@ -425,11 +441,13 @@ SmallVector<NestDim> Emitter::dimsOf(Stage &stage, const Env &fixed) {
     for (int a : before)
       at = at ? s.add(s.mul(at, extentOf(a)), lookup(fixed, a)) : lookup(fixed, a);
     if (free.empty()) {
+      TALLY("attn-to-tile: ragged dim, all leaves fixed");
       Value inside = b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::slt, at, len);
       dims.push_back({{}, {zero, s.convert(inside, b.getI64Type())}, extentConst(1)});
       return;
     }
     if (!after.empty()) {
+      TALLY("attn-to-tile: ragged dim, the inner leaf fixed");
       // The first leaf runs, the others are fixed: flat = n * rest + lo < length.
       Value lo;
       for (int a : after)
@@ -449,6 +467,10 @@ SmallVector<NestDim> Emitter::dimsOf(Stage &stage, const Env &fixed) {
       dim.range = {s.mul(block->second.lo, rest), s.mul(block->second.hi, rest)};
     }
     Value room = len;
+    if (at)
+      TALLY("attn-to-tile: ragged dim, the outer leaf fixed");
+    else
+      TALLY("attn-to-tile: ragged dim, flat");
     if (at && free.size() == 1) {
       for (int a : before)
         dim.before.push_back(lookup(fixed, a));
@@ -584,6 +606,7 @@ LogicalResult Emitter::emitReduce(Stage &stage, const Env &fixed) {
 void Emitter::emitCopy(Stage &stage, const Env &fixed) {
   if (stage.outputs.empty())
     return;
+  TALLY("attn-to-tile: an output copied from its buffer");
   SmallVector<NestDim> dims = dimsOf(stage, fixed);
   auto nest = b.create<tile::NestOp>(loc, rangesOf(dims), [&](OpBuilder &b, Location loc, ValueRange at) {
     Body body(*this, b, loc);
@@ -654,14 +677,22 @@ LogicalResult Emitter::emitStage(Stage &stage, const Env &fixed) {
   loc = stage.value.getLoc();
   switch (stage.kind) {
   case StageKind::Map:
+    TALLY("attn-to-tile: elementwise stage");
     return emitMap(stage, fixed);
   case StageKind::Reduce:
+    TALLY("attn-to-tile: reducing stage");
+    return emitReduce(stage, fixed);
   case StageKind::ArgReduce:
+    TALLY("attn-to-tile: argmax or argmin stage");
     return emitReduce(stage, fixed);
   case StageKind::Sort:
+    TALLY("attn-to-tile: sorting stage");
+    return emitSort(stage, fixed);
   case StageKind::Rank:
+    TALLY("attn-to-tile: ranking stage");
     return emitSort(stage, fixed);
   case StageKind::Scatter:
+    TALLY("attn-to-tile: scattering stage");
     return emitScatter(stage, fixed);
   }
   return failure();
@@ -677,6 +708,12 @@ LogicalResult Emitter::emitNodes(std::vector<std::unique_ptr<Node>> &nodes, cons
         return failure();
       continue;
     }
+    if (node->dir > 0)
+      TALLY("attn-to-tile: a loop upwards");
+    else
+      TALLY("attn-to-tile: a loop downwards");
+    if (llvm::any_of(node->body, [](auto &inside) { return inside->isLoop(); }))
+      TALLY("attn-to-tile: a loop in a loop");
     // The first round of an innermost loop stands by itself: there, and only there, reads one step back go to the init.
     Scalars top(prologue.b, loc, prologue);
     const AxisInfo &axis = graph.axes[node->axis];
@@ -697,6 +734,7 @@ LogicalResult Emitter::emitNodes(std::vector<std::unique_ptr<Node>> &nodes, cons
       return emitNodes(node->body, env);
     };
     if (peel) {
+      TALLY("attn-to-tile: the first round of a loop by itself");
       if (up) {
         second = top.min(n, one);
         if (failed(round(zero, second, zero)))
@@ -759,10 +797,12 @@ LogicalResult Emitter::emitKernel(Kernel &kernel) {
   Env fixed;
   for (auto [g, at] : llvm::zip_equal(kernel.grid, op.getBody().getArguments())) {
     if (g.block == 1) {
+      TALLY("attn-to-tile: a grid of single positions");
       assign(fixed, g.axis, at);
       known(at, graph.axes[g.axis].extent);
       continue;
     }
+    TALLY("attn-to-tile: a grid of blocks");
     Value size = integer(g.block);
     Value lo = b.create<arith::MulIOp>(loc, at, size);
     Value hi = b.create<arith::MinSIOp>(loc, b.create<arith::AddIOp>(loc, lo, size), extentOf(g.axis));

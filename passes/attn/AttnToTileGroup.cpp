@@ -10,6 +10,7 @@
 // A merge never makes kernels wait for each other in a circle.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -124,6 +125,8 @@ bool Plan::worthMerging(const Stage &from, const Stage &to, const Kernel &produc
     for (int x : a2)
       if (!graph.axes[x].sequence)
         batch.insert(x);
+    if (here)
+      TALLY("attn-to-tile: a state next to its reader");
     return here && volume >= 8 * graph.volume(to.axes) && a.containsAll(batch & a1);
   }
   // Elementwise operands of a recurrence, worth a vector per step.
@@ -137,6 +140,8 @@ bool Plan::worthMerging(const Stage &from, const Stage &to, const Kernel &produc
       if (graph.axes[x].constant)
         inside *= graph.axes[x].size;
     double lost = graph.volume(consumer.parallel - merged.parallel);
+    if (steps)
+      TALLY("attn-to-tile: an operand next to its recurrence");
     return steps && a == a2 && inside >= 16 && lost <= 256 && from.readers.size() == 1;
   }
   // Larger than either side by a sequence; what runs in parallel anyway is not given up for it.
@@ -212,6 +217,7 @@ LogicalResult Plan::group() {
       merged.parallel = parallelOf(merged.stages);
       if (!worthMerging(stages[from], stages[to], groups[p], groups[c], merged))
         continue;
+      TALLY("attn-to-tile: kernels merged");
       for (int s : groups[c].stages)
         of[s] = p;
       groups[c].stages.clear();

@@ -12,6 +12,7 @@
 // what it multiplies is finite, since 0 * NaN is NaN (AttnToTileFinite.cpp): the bound is then a select between both.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -153,8 +154,10 @@ void Plan::findNeeded() {
           for (const Bound &bound : s.bounds)
             if (bound.form.axes.count(a))
               own.push_back(bound);
-          if (!own.empty())
-            s.needed[a] = Needed{false, {own}};
+          if (own.empty())
+            continue;
+          TALLY("attn-to-tile: a reduction over a part of an axis");
+          s.needed[a] = Needed{false, {own}};
         }
       }
       if (buffers[id].shared || !s.outputs.empty() || s.readers.empty() || part.size() > 1 ||
@@ -185,6 +188,8 @@ void Plan::findNeeded() {
                 if (!llvm::is_contained(hull.any, bounds))
                   hull.any.push_back(bounds);
           }
+        if (!hull.whole && hull.any.size() <= 4)
+          TALLY("attn-to-tile: only what readers need computed");
         if (!hull.whole && hull.any.size() <= 4)
           s.needed[a] = hull;
       }

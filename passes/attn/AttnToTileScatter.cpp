@@ -7,6 +7,7 @@
 // composite.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -105,6 +106,7 @@ std::optional<ScatterInfo> matchScatter(Graph &graph, attn::ReduceOp reduce) {
       bool number = map && (map.getFn() == attn::MapFn::ToI64 || map.getFn() == attn::MapFn::ToF32 ||
                             map.getFn() == attn::MapFn::ToF64);
       if (number && op == attn::Reduction::Sum && attn::typeOf(map.getOperands()[0]).isBool()) {
+        TALLY("attn-to-tile: a scatter that counts");
         addConjuncts(map.getOperands()[0], conditions);
         OpBuilder b(reduce);
         Type elem = attn::typeOf(map.getResult()).getElem();
@@ -135,6 +137,12 @@ std::optional<ScatterInfo> matchScatter(Graph &graph, attn::ReduceOp reduce) {
       // A few places are cheaper to look from.
       if (!fits || graph.volume(to) < 8)
         continue;
+      if (info.axes.size() > 1)
+        TALLY("attn-to-tile: a scatter to a flat position");
+      if (conditions.size() > 1)
+        TALLY("attn-to-tile: a scatter with further conditions");
+      if (isTrue)
+        TALLY("attn-to-tile: a scatter of any");
       OpBuilder b(reduce);
       Location loc = reduce.getLoc();
       auto map = [&](attn::MapFn fn, Value x, int64_t n) -> Value {

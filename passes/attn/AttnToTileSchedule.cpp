@@ -9,6 +9,7 @@
 // slots as the farthest reader looks back, plus one.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -28,6 +29,7 @@ std::optional<Distance> distanceAlong(Graph &graph, const Access &access, Loop l
     auto by = attn::constInt(resolve(map.getOperands()[1]));
     if (!l || !by || *by < 1)
       return std::nullopt;
+    TALLY("attn-to-tile: steps of a flat position");
     divisor = *by;
   }
   if (l->axes[loop.axis] != divisor)
@@ -175,6 +177,7 @@ LogicalResult Plan::schedule(ArrayRef<int> list, ArrayRef<Loop> open, Nodes &int
       for (size_t q = 0; isLoop[p] && q < parts.size(); ++q) {
         if (p == q || parts[q].empty() || parts[p].empty() || !(linked(p, q) || isLoop[q]) || !fits(p, q))
           continue;
+        TALLY("attn-to-tile: joins the loop that it meets step by step");
         parts[p].insert(parts[p].end(), parts[q].begin(), parts[q].end());
         llvm::sort(parts[p]);
         parts[q].clear();
@@ -367,8 +370,10 @@ void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
           safe &= own || place(r) < place(stage.id);
         }
       // Inside a further loop the order of this body says nothing.
-      if (safe && own.back() == loop)
+      if (safe && own.back() == loop) {
+        TALLY("attn-to-tile: a state overwritten in place");
         slots = 1;
+      }
     }
     if (slots == 1)
       dropped.insert(l.axis);
@@ -402,6 +407,10 @@ void Plan::chooseBuffers() {
     Kernel &kernel = kernels[kernelOf[s.id]];
     Buffer &buffer = buffers[s.id];
     buffer.shared = llvm::any_of(s.readers, [&](int r) { return kernelOf[r] != kernelOf[s.id]; });
+    if (buffer.shared)
+      TALLY("attn-to-tile: memory that kernels share");
+    else
+      TALLY("attn-to-tile: memory of one kernel");
     if (!buffer.shared) {
       choosePrivate(s, kernel);
       continue;
@@ -446,6 +455,7 @@ void Plan::shareMemory(const Kernel &kernel) {
           fits &= llvm::all_of(other.at, [](auto &p) { return p.first == p.second; });
       if (!fits)
         continue;
+      TALLY("attn-to-tile: an operand overwritten in place");
       buffers[id].dims = buffers[t.id].dims;
       inPlaceOf[id] = t.id;
       break;

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "passes/attn/AttnToTileEmit.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -15,6 +16,10 @@ LogicalResult Emitter::emitSort(Stage &stage, const Env &fixed) {
   Operation *op = stage.core.getDefiningOp();
   bool rank = stage.kind == StageKind::Rank;
   bool guard = op->getNumOperands() > 1;
+  if (guard)
+    TALLY("attn-to-tile: a sort of those that take part");
+  if (stage.inner.size() > 1)
+    TALLY("attn-to-tile: a sort along a composite");
   Type key = attn::typeOf(op->getOperand(0)).getElem();
   if (key.isInteger(1))
     key = b.getI64Type();

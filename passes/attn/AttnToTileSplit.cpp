@@ -7,6 +7,7 @@
 // each read-out follows its own recurrence, and only its result is kept.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -82,6 +83,7 @@ void splitReadOuts(Graph &graph) {
     }
     if (total.getType() != reduce.getResult().getType())
       continue;
+    TALLY("attn-to-tile: the read-outs of several recurrences split");
     reduce.getResult().replaceAllUsesWith(total);
     reduce.erase();
   }

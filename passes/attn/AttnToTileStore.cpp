@@ -9,6 +9,7 @@
 // The outermost such expression is chosen, so that what is cheap between it and its reader is still inline.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
+#include "runtime/Tally.h"
 #include "llvm/ADT/SetVector.h"
 #include <set>
 
@@ -198,6 +199,8 @@ void Plan::storeAfterReductions() {
       kept = v = map.getResult();
     }
     if (kept != stages[i].value)
+      TALLY("attn-to-tile: stored after what ends a reduction");
+    if (kept != stages[i].value)
       addStage(kept, stages[i].why);
   }
 }
@@ -316,8 +319,10 @@ bool Plan::storeShared() {
       return !found.contains(v);
     });
   // One is enough when it holds the others: look again after it is stored.
-  for (Value v : found)
+  for (Value v : found) {
+    TALLY("attn-to-tile: stored as several stages evaluate it");
     addStage(v, "expensive and evaluated by several stages");
+  }
   return !found.empty();
 }
 
@@ -343,8 +348,10 @@ bool Plan::storeRecomputed() {
       return !found.contains(v);
     });
   }
-  for (Value v : found)
+  for (Value v : found) {
+    TALLY("attn-to-tile: stored as it is read in a larger domain");
     addStage(v, "expensive and read in a larger domain");
+  }
   return !found.empty();
 }
 
@@ -393,6 +400,7 @@ void Plan::fuseEpilogues() {
     if (best < 0)
       continue;
     Stage &r = stages[best];
+    TALLY("attn-to-tile: computed where a reduction ends");
     dead[best] = true;
     stageOf_.erase(r.value);
     v.kind = r.kind;

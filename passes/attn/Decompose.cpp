@@ -20,6 +20,7 @@
 //===----------------------------------------------------------------------===//
 #include "passes/attn/Decompose.h"
 #include "passes/Passes.h"
+#include "runtime/Tally.h"
 #include <cmath>
 
 using namespace mlir;
@@ -50,6 +51,10 @@ Value decomposeMap(MapOp op) {
   case MapFn::LogAddExp: {
     if (op.getFn() != MapFn::LogAddExp && op.getArgs().size() == 2)
       return {};
+    if (op.getFn() == MapFn::LogAddExp)
+      TALLY("decompose: logaddexp");
+    else
+      TALLY("decompose: min or max of three or more");
     Value result = x;
     for (Value y : op.getArgs().drop_front()) {
       if (op.getFn() != MapFn::LogAddExp) {
@@ -63,30 +68,41 @@ Value decomposeMap(MapOp op) {
     return result;
   }
   case MapFn::Sigmoid:
+    TALLY("decompose: sigmoid");
     return sigmoid(b, x);
   case MapFn::Silu:
+    TALLY("decompose: silu");
     return b.mul(x, sigmoid(b, x));
   case MapFn::Softplus:
+    TALLY("decompose: softplus");
     return b.add(b.max(x, b.number(0, x)), softTail(b, x));
   case MapFn::LogSigmoid:
+    TALLY("decompose: logsigmoid");
     return b.sub(b.min(x, b.number(0, x)), softTail(b, x));
   case MapFn::Relu:
+    TALLY("decompose: relu");
     return b.max(x, b.number(0, x));
   case MapFn::Gelu: {
+    TALLY("decompose: gelu");
     Value half = b.mul(x, b.number(0.5, x));
     return b.mul(half, b.add(b.number(1, x), b.map(MapFn::Erf, b.mul(x, b.number(std::sqrt(0.5), x)))));
   }
   case MapFn::GeluTanh: {
+    TALLY("decompose: gelu_tanh");
     // 0.5 (1 + tanh(u)) = sigmoid(2u)
     Value cubic = b.add(b.number(1, x), b.mul(b.number(0.044715, x), b.mul(x, x)));
     Value twice = b.mul(b.mul(b.number(2 * std::sqrt(2 / M_PI), x), x), cubic);
     return b.mul(x, sigmoid(b, twice));
   }
   case MapFn::IDiv:
-    return typeOf(x).isFloat() ? b.map(MapFn::Floor, b.div(x, op.getArgs()[1])) : Value();
+    if (!typeOf(x).isFloat())
+      return {};
+    TALLY("decompose: idiv of reals");
+    return b.map(MapFn::Floor, b.div(x, op.getArgs()[1]));
   case MapFn::Mod: {
     if (!typeOf(x).isFloat())
       return {};
+    TALLY("decompose: mod of reals");
     Value y = op.getArgs()[1];
     return b.sub(x, b.mul(y, b.map(MapFn::Floor, b.div(x, y))));
   }
@@ -136,18 +152,22 @@ Value decomposeReduce(ReduceOp op, const AxisTable &table) {
   Axes wanted(axesOf(op.getResult()));
   switch (op.getRed()) {
   case Reduction::Mean: {
+    TALLY("decompose: mean");
     Value count = b.max(countElements(b, table, axes, guard), b.integer(1));
     return b.div(b.reduce(Reduction::Sum, axes, x, guard), b.convert(count, typeOf(x).getElem()));
   }
   case Reduction::Count:
+    TALLY("decompose: count");
     if (typeOf(x).isBool())
       guard = b.andOf(x, guard);
     return b.broadcast(countElements(b, table, axes, guard), wanted);
   case Reduction::LogSumExp: {
+    TALLY("decompose: logsumexp");
     Value m, m0, z = sumOfExp(b, op, m, m0);
     return b.select(b.map(MapFn::IsFinite, m), b.add(m0, b.map(MapFn::Log, z)), m);
   }
   case Reduction::Norm:
+    TALLY("decompose: norm");
     return b.map(MapFn::Sqrt, b.reduce(Reduction::Sum, axes, b.mul(x, x), guard));
   default:
     return {};
@@ -164,6 +184,10 @@ SmallVector<Value> decomposeSoftmax(SoftmaxOp op) {
     return guard ? b.select(guard, x, identityOf(b, red, typeOf(x).getElem())) : x;
   };
   Value m;
+  if (op.getArgs().size() > 1)
+    TALLY("decompose: softmax over a union");
+  else
+    TALLY("decompose: softmax");
   for (auto [i, x] : llvm::enumerate(op.getArgs())) {
     Value one = over(Reduction::Max, x, i);
     m = m ? b.max(m, one) : one;
@@ -215,6 +239,7 @@ Value decomposeCum(CumOp op, AxisTable &table, int64_t cycle, bool nested) {
   bool reversed = op.getReversed();
   Value x = op.getSource();
   if (nested) {
+    TALLY("decompose: a running reduction over copies of its axes");
     // Over copies of the axes: all positions up to the own one.
     Axes copies;
     SmallVector<Value> indices;
@@ -241,6 +266,12 @@ Value decomposeCum(CumOp op, AxisTable &table, int64_t cycle, bool nested) {
     return b.broadcast(b.reduce(op.getRed(), copies, moved(x), guard), axesOf(op.getResult()));
   }
 
+  if (reversed)
+    TALLY("decompose: a running reduction from the end");
+  else
+    TALLY("decompose: a running reduction");
+  if (axes.size() > 1)
+    TALLY("decompose: a running reduction along a composite");
   if (op.getGuard())
     x = b.select(op.getGuard(), x, identityOf(b, op.getRed(), typeOf(x).getElem()));
   Operation *self = b.placeholder(op.getType());

@@ -23,6 +23,7 @@
 #include "passes/Passes.h"
 #include "passes/attn/Decompose.h"
 #include "passes/attn/DeriveGradRules.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -42,6 +43,8 @@ public:
         mixer_(grad_->getParentOfType<MixerOp>()), parts_(cycleParts(mixer_)), b_(grad_) {
     auto own = parts_.find(grad_);
     part_ = own == parts_.end() ? -1 : int64_t(own->second);
+    if (part_ >= 0)
+      TALLY("derive-grad: a gradient inside a recurrence");
     for (Operation &op : *mixer_.getBody()) {
       auto lengths = op.getAttrOfType<ArrayAttr>("lengths");
       ragged_ |= lengths && llvm::any_of(lengths, [](Attribute a) { return !cast<StringAttr>(a).empty(); });
@@ -176,6 +179,7 @@ bool Derivation::rewriteScans() {
   for (CumOp cum : scans) {
     // Of a maximum all positions so far are compared at once, so that ties share equally.
     bool nested = parts_.count(cum) || cum.getRed() == Reduction::Max;
+    TALLY("derive-grad: a running product or maximum");
     Value with = decomposeCum(cum, table_, nextCycle_++, nested);
     cum.getResult().replaceAllUsesWith(with);
     cum.erase();
@@ -211,9 +215,11 @@ void Derivation::keepAxes() {
   Value seed = b_.number(1, grad_.getLoss());
   for (StringAttr axis : grad_.getKeep().getAsRange<StringAttr>()) {
     if (!touches(axis)) {
+      TALLY("derive-grad: a kept axis that nothing touches");
       kept_.push_back(axis);
       continue;
     }
+    TALLY("derive-grad: a kept axis told apart by a copy");
     StringAttr copy = table_.addAxis(axis.getValue(), table_.extent(axis));
     kept_.push_back(copy);
     copies_.push_back({axis, copy});
@@ -289,6 +295,7 @@ Value Derivation::makeMember(StringRef label, Value body, Operation *like) {
 
 /// The sum along a loop's axis of what is owed as the reversed loop runs: complete at its last position.
 Value Derivation::runningSum(Value amount, StringAttr axis, Operation *by) {
+  TALLY("derive-grad: owed along a loop that a state lacks");
   EquationOp member = memberOf(by);
   int64_t dir = 1;
   for (auto [name, d] : llvm::zip(member.getLoopAxes().getAsRange<StringAttr>(), member.getLoopDirs()))
@@ -369,14 +376,17 @@ void Derivation::visit(Operation *op) {
     owe(reduce.getSource(), reduceAdjoint(b_, reduce, table_, y), axesUnion(axesOf(result), axesFrom(reduce.getAxes())),
         op);
   } else if (auto cum = dyn_cast<CumOp>(op)) {
+    TALLY("derive-grad: a running sum");
     Value back =
         b_.builder().create<CumOp>(b_.loc(), Reduction::Sum, cum.getAxes(), y.value, y.where, !cum.getReversed());
     owe(cum.getSource(), {back, cum.getGuard()}, axesOf(result), op);
   } else if (auto read = dyn_cast<ReadOp>(op)) {
     // Along a cycle's loops what is read at another position is an equation of the reversed cycle.
     auto part = parts_.find(op);
-    if (part != parts_.end() && int64_t(part->second) != part_)
+    if (part != parts_.end() && int64_t(part->second) != part_) {
+      TALLY("derive-grad: a read along the loops of a recurrence");
       y = stored(makeMember("back", b_.broadcast(materialise(b_, y), axesOf(result)), op));
+    }
     owe(read.getSource(), readAdjoint(b_, read, table_, y, kept_), {}, op);
   } else if (isa<EquationOp>(op))
     owe(op->getOperand(0), y, axesOf(result), op);
@@ -385,6 +395,7 @@ void Derivation::visit(Operation *op) {
 /// What each state is owed, now that all of it is known, as its adjoint's equation.
 void Derivation::closeStates() {
   for (auto [op, state] : states_) {
+    TALLY("derive-grad: a state of a recurrence");
     auto equation = cast<EquationOp>(op);
     Owed owed = adjoint(equation.getResult());
     Value body = owed ? materialise(b_, owed) : Value();
@@ -455,6 +466,8 @@ void DeriveGrad::runOnOperation() {
       std::optional<Derivation> derivation(std::in_place, group, table, nextCycle);
       if (derivation->inner())
         continue;
+      if (group.size() > 1)
+        TALLY("derive-grad: several variables of one loss");
       if (derivation->rewriteScans())
         derivation.emplace(group, table, nextCycle);
       SmallVector<Value> results = derivation->run();
@@ -471,6 +484,7 @@ void DeriveGrad::runOnOperation() {
     }
   }
   for (DetachOp detach : llvm::make_early_inc_range(mixer.getBody()->getOps<DetachOp>())) {
+    TALLY("derive-grad: detach");
     detach.getResult().replaceAllUsesWith(detach.getSource());
     detach.erase();
   }

@@ -1,6 +1,7 @@
 //===- Derivatives of single ops ------------------------------------------===//
 #include "passes/attn/DeriveGradRules.h"
 #include "passes/attn/Decompose.h"
+#include "runtime/Tally.h"
 #include <cmath>
 
 using namespace mlir;
@@ -34,6 +35,7 @@ Value materialise(Build &b, Owed x) { return b.guarded(x.where, x.value, 0); }
 Owed sumOf(Build &b, Owed x, Owed y) {
   if (!x || !y)
     return x ? x : y;
+  TALLY("derive-grad: owed by several uses");
   if (x.where == y.where)
     return {b.add(x.value, y.value), x.where};
   Value where = x.where && y.where ? b.map(MapFn::Or, {x.where, y.where}) : Value();
@@ -82,45 +84,63 @@ static Value slope(Build &b, MapFn fn, Value x, Value y) {
   auto sigmoid = [&](Value v) { return b.map(MapFn::Sigmoid, v); };
   switch (fn) {
   case MapFn::Exp:
+    TALLY("derive-grad: exp");
     return y;
   case MapFn::Exp2:
+    TALLY("derive-grad: exp2");
     return b.mul(y, number(std::log(2.0)));
   case MapFn::Expm1:
+    TALLY("derive-grad: expm1");
     return b.exp(x);
   case MapFn::Log:
+    TALLY("derive-grad: log");
     return b.div(one, x);
   case MapFn::Log1p:
+    TALLY("derive-grad: log1p");
     return b.div(one, b.add(one, x));
   case MapFn::Sqrt:
+    TALLY("derive-grad: sqrt");
     return b.div(number(0.5), y);
   case MapFn::Rsqrt:
+    TALLY("derive-grad: rsqrt");
     return b.div(b.mul(number(-0.5), y), x);
   case MapFn::Abs: // 0 at 0
+    TALLY("derive-grad: abs");
     return b.map(MapFn::Sign, x);
   case MapFn::Sin:
+    TALLY("derive-grad: sin");
     return b.map(MapFn::Cos, x);
   case MapFn::Cos:
+    TALLY("derive-grad: cos");
     return b.neg(b.map(MapFn::Sin, x));
   case MapFn::Tanh:
+    TALLY("derive-grad: tanh");
     return b.sub(one, b.mul(y, y));
   case MapFn::Sigmoid: // y (1 - y), with 1 - y not by subtraction
+    TALLY("derive-grad: sigmoid");
     return b.mul(y, sigmoid(b.neg(x)));
   case MapFn::LogSigmoid:
+    TALLY("derive-grad: logsigmoid");
     return sigmoid(b.neg(x));
   case MapFn::Softplus:
+    TALLY("derive-grad: softplus");
     return sigmoid(x);
   case MapFn::Relu: // 0 at 0
+    TALLY("derive-grad: relu");
     return b.select(b.lt(zero, x), one, zero);
   case MapFn::Silu: {
+    TALLY("derive-grad: silu");
     Value s = sigmoid(x);
     return b.mul(s, b.add(one, b.mul(x, sigmoid(b.neg(x)))));
   }
   case MapFn::Gelu: {
+    TALLY("derive-grad: gelu");
     Value cdf = b.mul(number(0.5), b.add(one, b.map(MapFn::Erf, b.mul(x, number(std::sqrt(0.5))))));
     Value pdf = b.mul(number(1 / std::sqrt(2 * M_PI)), b.exp(b.mul(number(-0.5), b.mul(x, x))));
     return b.add(cdf, b.mul(x, pdf));
   }
   case MapFn::GeluTanh: {
+    TALLY("derive-grad: gelu_tanh");
     // x sigmoid(w), w = 2 sqrt(2 / pi) (x + 0.044715 x^3)
     double k = 2 * std::sqrt(2 / M_PI);
     Value square = b.mul(x, x);
@@ -130,6 +150,7 @@ static Value slope(Build &b, MapFn fn, Value x, Value y) {
     return b.add(s, b.mul(b.mul(x, dw), b.mul(s, sigmoid(b.neg(w)))));
   }
   case MapFn::Erf:
+    TALLY("derive-grad: erf");
     return b.mul(number(2 / std::sqrt(M_PI)), b.exp(b.neg(b.mul(x, x))));
   default:
     return {};
@@ -144,19 +165,25 @@ static Value mapFactor(Build &b, MapOp op, unsigned i, Value adjoint) {
   auto where = [&](Value c, Value v) { return b.select(c, v, b.number(0, v)); };
   switch (op.getFn()) {
   case MapFn::Neg:
+    TALLY("derive-grad: neg");
     return b.neg(adjoint);
   case MapFn::Add:
+    TALLY("derive-grad: add");
     return adjoint;
   case MapFn::Sub:
+    TALLY("derive-grad: sub");
     return i == 0 ? adjoint : b.neg(adjoint);
   case MapFn::Mul:
+    TALLY("derive-grad: mul");
     return times(other);
   case MapFn::Div:
+    TALLY("derive-grad: div");
     return i == 0 ? b.div(adjoint, other) : b.neg(b.div(times(y), args[1]));
   case MapFn::Pow: {
     Value e = args[1];
     if (i == 0) {
       std::optional<double> c = constReal(e);
+      TALLY("derive-grad: pow by its base");
       if (c == 2)
         return times(b.mul(e, x));
       // x ** 0 is constant, also at 0.
@@ -164,10 +191,12 @@ static Value mapFactor(Build &b, MapOp op, unsigned i, Value adjoint) {
       Value raised = c == 1 ? one : b.mul(e, b.map(MapFn::Pow, {x, b.sub(e, one)}));
       return times(c ? raised : where(b.map(MapFn::Ne, {e, b.number(0, e)}), raised));
     }
+    TALLY("derive-grad: pow by its exponent");
     return where(b.map(MapFn::Ne, {x, b.number(0, x)}), times(b.mul(y, b.map(MapFn::Log, x))));
   }
   case MapFn::Min:
   case MapFn::Max: {
+    TALLY("derive-grad: min or max");
     // Ties share equally.
     Type elem = typeOf(y).getElem();
     Value ties;
@@ -181,14 +210,17 @@ static Value mapFactor(Build &b, MapOp op, unsigned i, Value adjoint) {
     Value isX = b.eq(x, y);
     if (i == 0)
       return where(isX, adjoint);
+    TALLY("derive-grad: clamp by a bound");
     Value isHigh = b.eq(args[2], y);
     Value mine = i == 2 ? isHigh : b.notOf(isHigh);
     return where(b.andOf(b.notOf(isX), mine), adjoint);
   }
   case MapFn::LogAddExp:
+    TALLY("derive-grad: logaddexp");
     // exp(x - y) is at most 1; y = -inf has no slope.
     return where(b.map(MapFn::Ne, {y, b.number(-Build::inf, y)}), times(b.exp(b.sub(args[i], y))));
   case MapFn::Mod:
+    TALLY("derive-grad: mod");
     return i == 0 ? adjoint : b.neg(times(b.map(MapFn::Floor, b.div(x, args[1]))));
   case MapFn::ToF32:
   case MapFn::ToF64:
@@ -196,6 +228,7 @@ static Value mapFactor(Build &b, MapOp op, unsigned i, Value adjoint) {
   case MapFn::CastBF16:
   case MapFn::CastF32:
   case MapFn::CastF64:
+    TALLY("derive-grad: a cast");
     return adjoint;
   default: {
     Value s = slope(b, op.getFn(), x, y);
@@ -206,6 +239,7 @@ static Value mapFactor(Build &b, MapOp op, unsigned i, Value adjoint) {
 
 Owed mapAdjoint(Build &b, MapOp op, unsigned i, Owed y) {
   if (op.getFn() == MapFn::Select) {
+    TALLY("derive-grad: select");
     Value chosen = i == 1 ? op.getArgs()[0] : b.notOf(op.getArgs()[0]);
     return {y.value, b.andOf(y.where, chosen)};
   }
@@ -222,12 +256,15 @@ Owed reduceAdjoint(Build &b, ReduceOp op, const AxisTable &table, Owed owed) {
   Type elem = typeOf(y).getElem();
   switch (op.getRed()) {
   case Reduction::Sum:
+    TALLY("derive-grad: reduce sum");
     return {adjoint, where};
   case Reduction::Mean: {
+    TALLY("derive-grad: reduce mean");
     Value count = b.max(countElements(b, table, axes, guard), b.integer(1));
     return {b.div(adjoint, b.convert(count, elem)), where};
   }
   case Reduction::Prod: {
+    TALLY("derive-grad: reduce prod");
     // The product of the others: y / x, unless zeros are among them.
     Value zero = b.number(0, x), one = b.number(1, x);
     Value isZero = b.eq(x, zero);
@@ -239,15 +276,18 @@ Owed reduceAdjoint(Build &b, ReduceOp op, const AxisTable &table, Owed owed) {
   }
   case Reduction::Max:
   case Reduction::Min: {
+    TALLY("derive-grad: reduce max or min");
     Value hit = b.eq(x, y);
     Value share = b.div(adjoint, sumOver(b.convert(hit, elem)));
     return {b.select(hit, share, b.number(0, share)), where};
   }
   case Reduction::LogSumExp: {
+    TALLY("derive-grad: reduce logsumexp");
     Value alive = b.map(MapFn::Ne, {y, b.number(-Build::inf, y)});
     return {b.mul(adjoint, b.exp(b.sub(x, y))), b.andOf(where, alive)};
   }
   case Reduction::Norm: // 0 at 0
+    TALLY("derive-grad: reduce norm");
     return {b.mul(adjoint, b.div(x, y)), b.andOf(where, b.map(MapFn::Ne, {y, b.number(0, y)}))};
   default:
     return {};
@@ -255,6 +295,10 @@ Owed reduceAdjoint(Build &b, ReduceOp op, const AxisTable &table, Owed owed) {
 }
 
 SmallVector<Owed> softmaxAdjoints(Build &b, SoftmaxOp op, ArrayRef<Owed> ys) {
+  if (op.getOuts().size() > 1)
+    TALLY("derive-grad: softmax over a union");
+  else
+    TALLY("derive-grad: softmax");
   // x' = p (p' - sum of p p'). Rows that nothing is owed to are left out as a whole.
   Value dot, rows;
   bool allRows = false;
@@ -373,6 +417,12 @@ Owed readAdjoint(Build &b, ReadOp op, AxisTable &table, Owed y, ArrayRef<StringA
       }
     }
   }
+  if (llvm::any_of(shifts, [](auto &s) { return s && !s->rest; }))
+    TALLY("derive-grad: a read at another axis");
+  if (llvm::any_of(shifts, [](auto &s) { return s && s->rest; }))
+    TALLY("derive-grad: a read at a shift");
+  if (llvm::any_of(shifts, [](auto &s) { return !s; }))
+    TALLY("derive-grad: a read anywhere");
   Axes reading = axesMinus(axesMinus(axesMinus(axesOf(op.getResult()), stay), assigned), kept);
   // The reading side's axes that are summed; those that share a name with an axis of the source get copies.
   Moves renames;
@@ -385,7 +435,9 @@ Owed readAdjoint(Build &b, ReadOp op, AxisTable &table, Owed y, ArrayRef<StringA
     summed.push_back(table.addAxis(axis.getValue(), table.extent(axis)));
     renames[axis] = b.index(summed.back());
   }
-  Moves moves = renames;
+  Moves moves;
+  for (auto [axis, copy] : renames)
+    moves[axis] = copy;
   Value guard;
   for (auto [axis, shift] : llvm::zip(replaced, shifts)) {
     if (!shift)

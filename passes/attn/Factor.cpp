@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 #include "passes/Passes.h"
 #include "passes/attn/Build.h"
+#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -104,6 +105,7 @@ void Factor::runOnOperation() {
     Value with = cyclic.count(op) ? Value() : sumFirst(op, table);
     if (!with || with.getType() != op.getType())
       continue;
+    TALLY("factor: a sum taken factor by factor");
     op.getResult().replaceAllUsesWith(with);
     op.erase();
     todo.push_back(with.getDefiningOp<ReduceOp>());

@@ -17,6 +17,7 @@
 #include "passes/Passes.h"
 #include "passes/attn/Bounds.h"
 #include "passes/attn/Build.h"
+#include "runtime/Tally.h"
 #include <cmath>
 #include <map>
 
@@ -138,32 +139,46 @@ Value foldConstant(MapOp op) {
   Build b(op);
   TensorType type = op.getType(), from = typeOf(op.getArgs()[0]);
   MapFn fn = op.getFn();
-  if (fn == MapFn::ToF32 || fn == MapFn::ToF64)
+  if (fn == MapFn::ToF32 || fn == MapFn::ToF64) {
+    TALLY("simplify: constant converted to real");
     return b.real(reals.empty() ? (type.getElem().isF32() ? static_cast<float>(ints[0]) : static_cast<double>(ints[0]))
                                 : reals[0],
                   type.getElem());
-  if (fn == MapFn::ToI64 && !ints.empty())
+  }
+  if (fn == MapFn::ToI64 && !ints.empty()) {
+    TALLY("simplify: constant converted to integer");
     return b.integer(ints[0]);
-  if (fn == MapFn::ToI1)
+  }
+  if (fn == MapFn::ToI1) {
+    TALLY("simplify: constant converted to bool");
     return b.boolean(reals.empty() ? ints[0] != 0 : reals[0] != 0);
+  }
   if (from.isFloat() && reals.size() == op.getArgs().size()) {
     if (type.isBool() && reals.size() == 2)
-      if (std::optional<bool> r = foldCompare(fn, reals[0], reals[1]))
+      if (std::optional<bool> r = foldCompare(fn, reals[0], reals[1])) {
+        TALLY("simplify: real constants compared");
         return b.boolean(*r);
+      }
     // In f32 each step is rounded, as it would be when computed.
     if (type.isFloat())
-      if (std::optional<double> r = foldReal(fn, reals))
+      if (std::optional<double> r = foldReal(fn, reals)) {
+        TALLY("simplify: real constants computed");
         return b.real(*r, type.getElem());
+      }
     return {};
   }
   if (ints.size() != op.getArgs().size())
     return {};
   if (from.isInt() && type.isBool() && ints.size() == 2)
-    if (std::optional<bool> r = foldCompare(fn, ints[0], ints[1]))
+    if (std::optional<bool> r = foldCompare(fn, ints[0], ints[1])) {
+      TALLY("simplify: integer constants compared");
       return b.boolean(*r);
+    }
   if (from.isInt() && type.isInt())
-    if (std::optional<int64_t> r = foldInt(fn, ints))
+    if (std::optional<int64_t> r = foldInt(fn, ints)) {
+      TALLY("simplify: integer constants computed");
       return b.integer(*r);
+    }
   if (from.isBool() && fn == MapFn::Not)
     return b.boolean(!ints[0]);
   return {};
@@ -197,6 +212,7 @@ Value foldOffset(MapOp op) {
   auto [twice, inner] = offsetOf(once);
   if (once == op.getResult() || twice == once)
     return {};
+  TALLY("simplify: two constants added to an integer");
   Build b(op);
   int64_t sum = wrap(static_cast<uint64_t>(outer) + static_cast<uint64_t>(inner));
   if (sum == 0)
@@ -282,6 +298,48 @@ Value foldPower(MapOp op) {
   return *power < 0 ? b.div(b.number(1, result), result) : result;
 }
 
+/// Counts a fold of foldMap; the cases are those of its switch.
+void tallyFold(MapFn fn) {
+  switch (fn) {
+  case MapFn::Add:
+    TALLY("simplify: add 0");
+    break;
+  case MapFn::Sub:
+    TALLY("simplify: sub 0 or a negative constant");
+    break;
+  case MapFn::Mul:
+    TALLY("simplify: mul by 1, or an integer by 0");
+    break;
+  case MapFn::Div:
+    TALLY("simplify: div by 1");
+    break;
+  case MapFn::IDiv:
+    TALLY("simplify: idiv by 1");
+    break;
+  case MapFn::Mod:
+    TALLY("simplify: mod of what is below");
+    break;
+  case MapFn::And:
+    TALLY("simplify: and with what is known");
+    break;
+  case MapFn::Or:
+    TALLY("simplify: or with what is known");
+    break;
+  case MapFn::Not:
+    TALLY("simplify: not twice");
+    break;
+  case MapFn::Min:
+  case MapFn::Max:
+    TALLY("simplify: min or max of equals");
+    break;
+  case MapFn::Select:
+    TALLY("simplify: select of one side");
+    break;
+  default:
+    break;
+  }
+}
+
 //===--- reads and reductions ---------------------------------------------===//
 
 /// Drops axes read at their own position; marks indices that are inside.
@@ -298,15 +356,21 @@ Value foldRead(ReadOp op, Bounds &bounds) {
     indices.push_back(index);
     inside.push_back(op.isInside(i) || bounds.inside(index, axis));
   }
-  if (axes.empty())
+  if (axes.empty()) {
+    TALLY("simplify: a read at its own position");
     return op.getSource();
+  }
   if (axes.size() == op.getIndices().size() &&
       llvm::equal(inside, llvm::map_range(llvm::seq<size_t>(0, axes.size()), [&](size_t i) { return op.isInside(i); })))
     return {};
   Build b(op);
   auto read = b.builder().create<ReadOp>(op.getLoc(), op.getSource(), axes, indices);
-  if (llvm::is_contained(inside, true))
+  if (axes.size() < op.getIndices().size())
+    TALLY("simplify: one of several axes read at its own position");
+  if (llvm::is_contained(inside, true)) {
+    TALLY("simplify: an index that is always inside");
     read.setInside(inside);
+  }
   return read.getType() == op.getType() ? read.getResult() : Value();
 }
 
@@ -322,8 +386,10 @@ Value foldReduce(ReduceOp op, const AxisTable &table, Bounds &bounds) {
     return v.getType() == op.getType() ? v : Value();
   }
   if (guard && bounds.truth(guard) == true &&
-      axesUnion(axesOf(x), axes).size() == axesUnion(axesUnion(axesOf(x), axes), axesOf(guard)).size())
+      axesUnion(axesOf(x), axes).size() == axesUnion(axesUnion(axesOf(x), axes), axesOf(guard)).size()) {
+    TALLY("simplify: a guard that always holds");
     return b.reduce(op.getRed(), axes, x);
+  }
   if (op.getRed() == Reduction::Sum && typeOf(x).isInt() && !guard) {
     Axes own;
     ExtentRef rest = extentConst(1);
@@ -333,8 +399,9 @@ Value foldReduce(ReduceOp op, const AxisTable &table, Bounds &bounds) {
       else
         rest = extentMake(attnc::ExtentOp::Mul, {rest, table.extent(axis)});
     }
-    if (own.size() < axes.size())
+    if (own.size() < axes.size()) {
       return b.mul(own.empty() ? x : b.reduce(op.getRed(), own, x), b.extent(table, rest));
+    }
   }
   return {};
 }
@@ -362,10 +429,10 @@ bool Simplify::fold(MixerOp mixer, const AxisTable &table) {
       with = foldConstant(map);
       if (!with)
         with = foldOffset(map);
-      if (!with)
-        with = foldPower(map);
-      if (!with)
-        with = foldMap(map, bounds);
+      if (!with && (with = foldPower(map)))
+        TALLY("simplify: a small whole power");
+      if (!with && (with = foldMap(map, bounds)))
+        tallyFold(map.getFn());
     } else if (auto read = dyn_cast<ReadOp>(op))
       with = foldRead(read, bounds);
     else if (auto reduce = dyn_cast<ReduceOp>(op))
@@ -408,6 +475,7 @@ bool Simplify::share(MixerOp mixer) {
     auto [it, fresh] = known.emplace(std::move(key), &op);
     if (fresh || it->second->getResultTypes() != op.getResultTypes())
       continue;
+    TALLY("simplify: equal ops");
     op.replaceAllUsesWith(it->second);
     op.erase();
     changed = true;
@@ -432,6 +500,8 @@ bool Simplify::erase(MixerOp mixer) {
   for (Operation &op : *mixer.getBody())
     if (!needed.contains(&op))
       dead.push_back(&op);
+  if (!dead.empty())
+    TALLY("simplify: dead ops");
   for (Operation *op : dead)
     op->dropAllReferences();
   for (Operation *op : dead)

