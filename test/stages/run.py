@@ -23,6 +23,7 @@ ARCH, VECTOR_BYTES = "x86-64-v3", 32  # the same on every machine
 PASSES = [
     ("derive-grad", "builtin.module(attn.mixer(attn-derive-grad))"),
     ("decompose", "builtin.module(attn.mixer(attn-decompose))"),
+    ("one-point", "builtin.module(attn.mixer(attn-one-point))"),
     ("factor", "builtin.module(attn.mixer(attn-factor))"),
     ("simplify", "builtin.module(attn.mixer(attn-simplify))"),
     ("tile", "builtin.module(attn-to-tile)"),
