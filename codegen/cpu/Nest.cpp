@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "runtime/Tally.h"
+#include <limits>
 
 using namespace mlir;
 using namespace attnc;
@@ -39,7 +40,7 @@ public:
         for (Value v : {key, ir.i64(0), Value(ir.create<arith::ConstantIntOp>(0, 1))})
           state.push_back(ir.splat(v, width));
       } else {
-        state.push_back(ir.splat(identity(ir, kind, type), width));
+        state.push_back(ir.splat(tile::identity(ir, kind, type), width));
       }
       at += isArg(kind) ? 3 : 1;
     }
@@ -64,7 +65,7 @@ public:
         at += 3;
         continue;
       }
-      Value v = combine(ir, kind, a[at], b[at]);
+      Value v = tile::combine(ir, kind, a[at], b[at]);
       // Selecting the old value, not the identity: exact for every combiner, and one blend either way.
       next.push_back(mask ? Value(ir.create<arith::SelectOp>(mask, v, a[at])) : v);
       ++at;

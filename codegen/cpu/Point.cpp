@@ -4,7 +4,6 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
 #include "runtime/Tally.h"
-#include <limits>
 
 using namespace mlir;
 using namespace attnc;
@@ -97,49 +96,6 @@ void Ir::when(Value condition, function_ref<void()> then, function_ref<void()> o
   if (otherwise) {
     setInsertionPoint(op.elseYield());
     otherwise();
-  }
-}
-
-//===----------------------------------------------------------------------===//
-// Combiners
-//===----------------------------------------------------------------------===//
-
-Value cpu::combine(Ir &ir, tile::Combiner kind, Value a, Value b) {
-  bool real = isa<FloatType>(getElementTypeOrSelf(a.getType()));
-  switch (kind) {
-  case tile::Combiner::Sum:
-    return real ? Value(ir.create<arith::AddFOp>(a, b)) : Value(ir.create<arith::AddIOp>(a, b));
-  case tile::Combiner::Prod:
-    return real ? Value(ir.create<arith::MulFOp>(a, b)) : Value(ir.create<arith::MulIOp>(a, b));
-  case tile::Combiner::Max:
-    return real ? Value(ir.create<arith::MaximumFOp>(a, b)) : Value(ir.create<arith::MaxSIOp>(a, b));
-  case tile::Combiner::Min:
-    return real ? Value(ir.create<arith::MinimumFOp>(a, b)) : Value(ir.create<arith::MinSIOp>(a, b));
-  case tile::Combiner::Any:
-    return ir.create<arith::OrIOp>(a, b);
-  default:
-    return ir.create<arith::AndIOp>(a, b);
-  }
-}
-
-Value cpu::identity(Ir &ir, tile::Combiner kind, Type type) {
-  auto constant = [&](double real, int64_t integer) -> Value {
-    if (auto f = dyn_cast<FloatType>(type))
-      return ir.create<arith::ConstantOp>(ir.getFloatAttr(f, real));
-    return ir.create<arith::ConstantOp>(ir.getIntegerAttr(type, integer));
-  };
-  constexpr double inf = std::numeric_limits<double>::infinity();
-  switch (kind) {
-  case tile::Combiner::Prod:
-    return constant(1, 1);
-  case tile::Combiner::Max:
-    return constant(-inf, std::numeric_limits<int64_t>::min());
-  case tile::Combiner::Min:
-    return constant(inf, std::numeric_limits<int64_t>::max());
-  case tile::Combiner::All:
-    return constant(1, 1);
-  default:
-    return constant(0, 0);
   }
 }
 
@@ -390,6 +346,6 @@ void Point::emitUpdate(tile::UpdateOp op) {
     Lane c = get(op.getCondition());
     condition = width == 1 ? c.value : full(c);
   }
-  Value value = combine(ir, op.getCombiner(), full(old), full(op.getValue()));
+  Value value = tile::combine(ir, op.getCombiner(), full(old), full(op.getValue()));
   store(value, false, buffer, indices, condition);
 }

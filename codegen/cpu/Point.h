@@ -11,7 +11,7 @@
 // other way round. An op is emitted at the outermost level that knows all its operands.
 //===----------------------------------------------------------------------===//
 #pragma once
-#include "dialect/tile/Tile.h"
+#include "dialect/tile/Combiners.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/IRMapping.h"
@@ -122,10 +122,5 @@ private:
   llvm::DenseMap<mlir::Value, Lane> lanes;
   llvm::DenseSet<mlir::Operation *> done;
 };
-
-/// a OP b for a combiner other than argmax and argmin, on scalars or vectors.
-mlir::Value combine(Ir &ir, tile::Combiner kind, mlir::Value a, mlir::Value b);
-/// The scalar that changes nothing under the combiner.
-mlir::Value identity(Ir &ir, tile::Combiner kind, mlir::Type scalar);
 
 } // namespace attnc::cpu

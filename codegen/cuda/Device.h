@@ -1,13 +1,13 @@
 //===- The device header: what stands in front of emitted text ------------===//
 //
-// device/gpu.cuh and device/common.cuh for a GPU, device/emulated.h and device/common.cuh for the emulator; kept in the
-// library as text, so that nothing has to be found on disk.
+// device/types.cuh, then gpu.cuh for a GPU or emulated.h for the emulator, then common.cuh; kept in the library as
+// text, so that nothing has to be found on disk.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include <string_view>
 
 namespace attnc::cuda {
 
-extern const std::string_view kDeviceGpu, kDeviceEmulated, kDeviceCommon;
+extern const std::string_view kDeviceTypes, kDeviceGpu, kDeviceEmulated, kDeviceCommon;
 
 } // namespace attnc::cuda

@@ -1,6 +1,6 @@
 # Writes the files of device/ into one source as string literals: cmake -DOUT=... -DDIR=... -P Embed.cmake
 set(text "#include \"codegen/cuda/Device.h\"\nnamespace attnc::cuda {\n")
-foreach(pair "Gpu gpu.cuh" "Emulated emulated.h" "Common common.cuh")
+foreach(pair "Types types.cuh" "Gpu gpu.cuh" "Emulated emulated.h" "Common common.cuh")
   separate_arguments(pair)
   list(GET pair 0 name)
   list(GET pair 1 file)

@@ -63,7 +63,7 @@ HostResult compileForEmulator(const std::string &text, const LaunchPlan &plan, s
   if (folder.made) {
     std::error_code ec;
     llvm::raw_fd_ostream os(source, ec);
-    os << kDeviceEmulated << kDeviceCommon << text;
+    os << kDeviceTypes << kDeviceEmulated << kDeviceCommon << text;
     for (const LaunchPlan::Kernel &k : plan.kernels)
       os << "EMULATED_ENTRY(" << k.name << ")\n";
   }

@@ -1,11 +1,10 @@
 //===- From tile kernels to kernels of the gpu dialect --------------------===//
 #include "codegen/cuda/Passes.h"
-#include "dialect/tile/Tile.h"
+#include "dialect/tile/Combiners.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/SetVector.h"
-#include <limits>
 
 namespace attnc::cuda {
 #define GEN_PASS_DEF_TILETOGPU
@@ -353,7 +352,7 @@ private:
       } else if (auto u = dyn_cast<tile::UpdateOp>(op)) {
         auto update = [&] {
           Value old = load(u.getBuffer(), u.getIndices());
-          store(combine(u.getCombiner(), old, get(u.getValue())), u.getBuffer(), u.getIndices());
+          store(tile::combine(b, u.getCombiner(), old, get(u.getValue())), u.getBuffer(), u.getIndices());
         };
         if (u.getCondition())
           b.when(get(u.getCondition()), update);
@@ -462,7 +461,7 @@ private:
       size_t at = 0;
       for (tile::Combiner kind : nest.getCombinerKinds()) {
         if (!isArg(kind)) {
-          next.push_back(combine(kind, carried[at], yielded[at]));
+          next.push_back(tile::combine(b, kind, carried[at], yielded[at]));
           ++at;
           continue;
         }
@@ -491,50 +490,11 @@ private:
         state.push_back(b.create<arith::ConstantIntOp>(0, 1));
         at += 3;
       } else {
-        state.push_back(identity(kind, type));
+        state.push_back(tile::identity(b, kind, type));
         ++at;
       }
     }
     return state;
-  }
-
-  Value identity(tile::Combiner kind, Type type) {
-    constexpr double inf = std::numeric_limits<double>::infinity();
-    using Limits = std::numeric_limits<int64_t>;
-    auto constant = [&](double real, int64_t integer) -> Value {
-      if (auto f = dyn_cast<FloatType>(type))
-        return b.create<arith::ConstantOp>(b.getFloatAttr(f, real));
-      return b.create<arith::ConstantOp>(b.getIntegerAttr(type, integer));
-    };
-    switch (kind) {
-    case tile::Combiner::Prod:
-    case tile::Combiner::All:
-      return constant(1, 1);
-    case tile::Combiner::Max:
-      return constant(-inf, Limits::min());
-    case tile::Combiner::Min:
-      return constant(inf, Limits::max());
-    default:
-      return constant(0, 0);
-    }
-  }
-
-  Value combine(tile::Combiner kind, Value x, Value y) {
-    bool real = isa<FloatType>(x.getType());
-    switch (kind) {
-    case tile::Combiner::Sum:
-      return real ? Value(b.create<arith::AddFOp>(x, y)) : Value(b.create<arith::AddIOp>(x, y));
-    case tile::Combiner::Prod:
-      return real ? Value(b.create<arith::MulFOp>(x, y)) : Value(b.create<arith::MulIOp>(x, y));
-    case tile::Combiner::Max:
-      return real ? Value(b.create<arith::MaximumFOp>(x, y)) : Value(b.create<arith::MaxSIOp>(x, y));
-    case tile::Combiner::Min:
-      return real ? Value(b.create<arith::MinimumFOp>(x, y)) : Value(b.create<arith::MinSIOp>(x, y));
-    case tile::Combiner::Any:
-      return b.create<arith::OrIOp>(x, y);
-    default:
-      return b.create<arith::AndIOp>(x, y);
-    }
   }
 
   void emitSort(tile::SortOp op) {

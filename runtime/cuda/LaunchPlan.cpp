@@ -39,7 +39,6 @@ std::string LaunchPlan::serialize() const {
   w.u64(buffers.size());
   for (const Buffer &b : buffers) {
     w.i64(b.elementBytes);
-    w.text(b.name);
     w.u64(b.extents.size());
     for (int e : b.extents)
       w.i64(e);
@@ -76,7 +75,6 @@ public:
     for (uint64_t n = r_.count(); n > 0 && r_.good(); --n) {
       LaunchPlan::Buffer b;
       b.elementBytes = small(9);
-      b.name = r_.text();
       for (uint64_t k = r_.count(); k > 0 && r_.good(); --k)
         b.extents.push_back(small(values));
       plan_.buffers.push_back(std::move(b));

@@ -48,7 +48,6 @@ struct LaunchPlan {
   struct Buffer { ///< between kernels, row-major
     int elementBytes = 1;
     std::vector<int> extents; ///< values; each counts as 1 at least
-    std::string name;
   };
   struct Argument {
     enum Kind : uint8_t { Integer, Tensor, Stored } kind = Integer;

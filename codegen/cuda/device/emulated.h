@@ -2,17 +2,6 @@
 // (runtime/cuda/Emulator.h), which runs each thread as a fiber and checks what it does.
 #include <math.h>
 #include <string.h>
-typedef signed char i8;
-typedef int i32;
-typedef long long i64;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-struct f16 {
-  unsigned short bits;
-};
-struct bf16 {
-  unsigned short bits;
-};
 #define DEVICE static inline
 #define __global__
 #define __launch_bounds__(n)

@@ -1,16 +1,5 @@
 // What the emitted text stands on, on a GPU: types, the position of a thread, barriers, exchange within a warp, memory,
 // conversions. All inline PTX of attnc is in this file. emulated.h has the same functions for a CPU.
-typedef signed char i8;
-typedef int i32;
-typedef long long i64;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-struct f16 {
-  unsigned short bits;
-};
-struct bf16 {
-  unsigned short bits;
-};
 #define DEVICE static __device__ __forceinline__
 #define SHARED(type, name, count) __shared__ type name[count]
 
