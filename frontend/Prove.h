@@ -47,17 +47,15 @@ private:
     const Node *cond = nullptr;
     std::optional<Poly> lower, upper;
   };
+  using Facts = std::vector<Poly>;
+  // ProvePoly.cpp: integer expressions as polynomials.
   int atom(const std::string &key, Atom a);
   Poly atomPoly(int id) { return Poly{{{id}, 1}}; }
   static std::string key(const Poly &p);
-  using Facts = std::vector<Poly>;
-  bool prove(const Node *pred, bool positive, const Facts &facts, int depth);
-  std::vector<Facts> consequences(const Node *pred, bool positive, int depth);
-  bool nonNegative(const Poly &p, const Facts &facts, int depth);
-  bool direct(Poly p);
-  Poly substitute(const Poly &p, int atom, const Poly &by);
-  const Node *bodyOf(const Node *tensorNode) const;
   std::string nodeKey(const Node *n);
+  const Node *bodyOf(const Node *tensorNode) const;
+  Poly substitute(const Poly &p, int atom, const Poly &by);
+  // ProveBounds.cpp: intervals.
   struct Bounds {
     std::optional<Poly> lower, upper;
     bool own = false; ///< nothing but earlier values of the recurrence whose bounds are sought
@@ -68,6 +66,11 @@ private:
   std::optional<Poly> quotient(const Poly &x, const Poly &by);
   Bounds either(const Bounds &x, const Bounds &y);
   Poly extreme(AtomKind kind, const Poly &x, const Poly &y);
+  bool direct(Poly p);
+  // Prove.cpp: what follows from facts.
+  bool prove(const Node *pred, bool positive, const Facts &facts, int depth);
+  std::vector<Facts> consequences(const Node *pred, bool positive, int depth);
+  bool nonNegative(const Poly &p, const Facts &facts, int depth);
 
   const Program &p_;
   std::vector<Atom> atoms_;

@@ -1,8 +1,8 @@
 //===- attn to tile -------------------------------------------------------===//
 //
 // A mixer of primitive ops becomes a program: a plan says what is stored, which stages share a kernel and in which
-// loops they run (AttnToTileStore, -Scatter, -Group, -Schedule); then the plan is written as tile ops (AttnToTileEmit,
-// -Select, -Scalar).
+// loops they run (AttnToTileStore, -Scatter, -Group, -Schedule); then the plan is written as tile ops (AttnToTileEmit:
+// kernels and loops, -Nest and -Select: a stage, -Body: expressions, -Scalar: single functions).
 //
 //   attn.mixer @scale symbols [N] axes {i = "N"} {
 //     %x = attn.input "x" dims [[i]] storage bf16 -> [i] f32

@@ -33,15 +33,15 @@ public:
 
 private:
   friend class Body;
-  // Kernels and loops.
+  // AttnToTileEmit.cpp: kernels and loops.
   mlir::LogicalResult emitKernel(Kernel &kernel);
   mlir::LogicalResult emitNodes(std::vector<std::unique_ptr<Node>> &nodes, const Env &fixed);
   mlir::LogicalResult emitStage(Stage &stage, const Env &fixed);
-  // Nests.
+  // AttnToTileNest.cpp: stages.
   mlir::LogicalResult emitMap(Stage &stage, const Env &fixed);
   mlir::LogicalResult emitReduce(Stage &stage, const Env &fixed);
   void emitCopy(Stage &stage, const Env &fixed); ///< buffer -> outputs
-  // AttnToTileSelect.cpp
+  // AttnToTileSelect.cpp: sorts and scatters.
   mlir::LogicalResult emitSort(Stage &stage, const Env &fixed);
   mlir::LogicalResult emitRows(Stage &stage, const Env &fixed, Value keys, Value valid, Value order);
   mlir::LogicalResult emitScatter(Stage &stage, const Env &fixed);
@@ -67,8 +67,7 @@ private:
   mlir::OpBuilder b;
   mlir::Location loc;
 
-  std::vector<Value> memory_; ///< per stage
-  llvm::SmallVector<Value> inputs_, outputs_;
+  std::vector<Value> memory_;                      ///< per stage
   llvm::DenseMap<mlir::Operation *, Value> argOf_; ///< attn.input, attn.output -> tile.arg
   std::map<std::string, Value> extents_;
   Kernel *kernel_ = nullptr;
@@ -98,7 +97,7 @@ private:
 std::optional<tile::Combiner> combinerOf(attn::Reduction op);
 Value identityOf(Scalars &s, tile::Combiner kind, mlir::Type type);
 
-/// One straight-line body: of a nest, or between nests.
+/// One straight-line body: of a nest, or between nests. AttnToTileBody.cpp
 class Body {
 public:
   Body(Emitter &e, mlir::OpBuilder &b, mlir::Location loc) : e(e), b(b), s(b, loc, e.prologue), loc(loc) {}
