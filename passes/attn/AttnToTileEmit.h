@@ -106,7 +106,6 @@ public:
   Value emit(Value v, const Env &env);
   /// The same for the root of a stage: computed although it is stored.
   Value emitRoot(const Stage &stage, const Env &env, Value coreResult);
-  Value emitGuard(Value guard, const Env &env) { return guard ? emit(guard, env) : Value(); }
   /// Gives the axes of the nest's dims their positions.
   Env open(const Env &fixed, llvm::ArrayRef<NestDim> dims, mlir::ValueRange positions);
   Value flatten(llvm::ArrayRef<int> axes, const Env &env);

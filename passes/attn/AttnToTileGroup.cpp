@@ -356,22 +356,8 @@ void Plan::chooseGrid(Kernel &kernel) {
   }
 
   // One further sequence comes in wide blocks, where a sum finds operands in it that do not move along it.
-  auto reused = [&](int a) {
-    bool summed = false;
-    for (int s : kernel.stages) {
-      const Stage &stage = stages[s];
-      if (stage.kind != StageKind::Reduce || !stage.domain().contains(a))
-        continue;
-      summed = true;
-      auto still = [&](auto &access) {
-        return llvm::any_of(access.at, [&](auto &p) { return llvm::is_contained(stage.inner, p.second); }) &&
-               llvm::none_of(access.at, [&](auto &p) { return p.second == a || p.second < 0; });
-      };
-      if (llvm::any_of(stage.inputs, still) || llvm::any_of(stage.accesses, still))
-        return true;
-    }
-    return !summed;
-  };
+  bool sums = llvm::any_of(kernel.stages, [&](int s) { return stages[s].kind == StageKind::Reduce; });
+  auto reused = [&](int a) { return !sums || sharesOperand(kernel, a, -1); };
   int column = -1;
   for (int a : axes)
     if (loops.empty() && a != row && graph.axes[a].dynamic() && graph.axes[a].sequence && reused(a) &&
