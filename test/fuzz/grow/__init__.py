@@ -1,0 +1,1 @@
+"""The parts of a random spec, each grown by a module of its own; ../generate.py puts them together."""
