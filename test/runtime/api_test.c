@@ -39,9 +39,9 @@ static void calls(attnc_engine *engine) {
   int64_t sq[] = {2, 6, 3}, sk[] = {2, 3, 3}, sy[] = {2}, ss[] = {2, 6};
   fill(q, 36, 1);
   fill(k, 18, 2);
-  DLTensor tq = tensor(q, kDLFloat, 32, 3, sq, NULL), tk = tensor(k, kDLFloat, 32, 3, sk, NULL);
-  DLTensor ty = tensor(y, kDLInt, 64, 1, sy, NULL), tw = tensor(w, kDLFloat, 32, 1, sy, NULL);
-  DLTensor ts = tensor(s, kDLFloat, 32, 2, ss, NULL), tn = tensor(n, kDLInt, 32, 1, sy, NULL);
+  DLTensor tq = floats(q, 3, sq), tk = floats(k, 3, sk);
+  DLTensor ty = tensor(y, kDLInt, 64, 1, sy, NULL), tw = floats(w, 1, sy);
+  DLTensor ts = floats(s, 2, ss), tn = tensor(n, kDLInt, 32, 1, sy, NULL);
   const DLTensor *in[] = {&tq, &tk, &ty, &tw}, *out[] = {&ts, &tn};
   OK(compile(engine, kSpec, &kernel));
   if (!kernel)
@@ -145,11 +145,7 @@ static void specs(attnc_engine *engine) {
 
 int main(void) {
   attnc_engine *engine = NULL;
-  attnc_engine_options options;
-  memset(&options, 0, sizeof options);
-  options.size = sizeof options;
-  options.cache_directory = "";
-  options.threads = -1;
+  attnc_engine_options options = uncached(-1);
   FAILS(attnc_engine_create(&options, &engine), ATTNC_INVALID_ARGUMENT, "threads");
   options.threads = 2;
   OK(attnc_engine_create(&options, &engine));

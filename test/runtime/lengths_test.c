@@ -51,8 +51,8 @@ static float worst(const float *got, int n) {
 
 static attnc_error *run(attnc_kernel *kernel, int64_t n, float *out, const attnc_call *call) {
   int64_t shape[] = {n, kD};
-  DLTensor tq = tensor(q, kDLFloat, 32, 2, shape, NULL), tk = tensor(k, kDLFloat, 32, 2, shape, NULL);
-  DLTensor tv = tensor(v, kDLFloat, 32, 2, shape, NULL), to = tensor(out, kDLFloat, 32, 2, shape, NULL);
+  DLTensor tq = floats(q, 2, shape), tk = floats(k, 2, shape);
+  DLTensor tv = floats(v, 2, shape), to = floats(out, 2, shape);
   const DLTensor *in[] = {&tq, &tk, &tv}, *outputs[] = {&to};
   return attnc_kernel_run(kernel, in, outputs, call);
 }
@@ -77,11 +77,7 @@ int main(void) {
   attnc_engine *engine = NULL, *single = NULL;
   attnc_kernel *kernel = NULL, *loaded = NULL;
   attnc_counters counters;
-  attnc_engine_options options;
-  memset(&options, 0, sizeof options);
-  options.size = sizeof options;
-  options.cache_directory = "";
-  options.threads = 4;
+  attnc_engine_options options = uncached(4);
   OK(attnc_engine_create(&options, &engine));
   OK(compile(engine, kSpec, &kernel));
   if (!kernel)
@@ -110,7 +106,7 @@ int main(void) {
       for (int d = 0; d < kD; ++d)
         qt[d * n + i] = q[i * kD + d];
     DLTensor tq = tensor(qt, kDLFloat, 32, 2, shape, transposed), tk = tensor(k, kDLFloat, 32, 2, shape, compact);
-    DLTensor tv = tensor(v, kDLFloat, 32, 2, shape, NULL), to = tensor(wide, kDLFloat, 32, 2, shape, gaps);
+    DLTensor tv = floats(v, 2, shape), to = tensor(wide, kDLFloat, 32, 2, shape, gaps);
     const DLTensor *in[] = {&tq, &tk, &tv}, *out[] = {&to};
     OK(attnc_kernel_run(kernel, in, out, NULL));
     for (int i = 0; i < n * kD; ++i)
@@ -142,7 +138,7 @@ int main(void) {
   /* Saved code is for d = 8 alone. */
   {
     int64_t shape[] = {10, 4};
-    DLTensor t = tensor(q, kDLFloat, 32, 2, shape, NULL), to = tensor(o, kDLFloat, 32, 2, shape, NULL);
+    DLTensor t = floats(q, 2, shape), to = floats(o, 2, shape);
     const DLTensor *in[] = {&t, &t, &t}, *out[] = {&to};
     FAILS(attnc_kernel_run(loaded, in, out, NULL), ATTNC_UNAVAILABLE, "d=8");
   }
@@ -168,7 +164,7 @@ int main(void) {
   /* With a workspace and a shape seen before, nothing is allocated. */
   {
     int64_t shape[] = {64, kD};
-    DLTensor t = tensor(q, kDLFloat, 32, 2, shape, NULL);
+    DLTensor t = floats(q, 2, shape);
     const DLTensor *in[] = {&t, &t, &t};
     attnc_call call;
     memset(&call, 0, sizeof call);

@@ -110,7 +110,7 @@ static void check(attnc_kernel *kernel, const Spec *spec, Layout layout) {
       laid[t].byte_offset = (uint64_t)first[t] * sizeof(float);
     else
       laid[t].data = memory[t] + first[t];
-    rows[t] = tensor(plain[t], kDLFloat, 32, s->rank, s->shape, NULL);
+    rows[t] = floats(plain[t], s->rank, s->shape);
     laidAt[t] = &laid[t];
     rowsAt[t] = &rows[t];
   }
@@ -139,11 +139,7 @@ static void check(attnc_kernel *kernel, const Spec *spec, Layout layout) {
 
 int main(void) {
   attnc_engine *engine = NULL;
-  attnc_engine_options options;
-  memset(&options, 0, sizeof options);
-  options.size = sizeof options;
-  options.cache_directory = "";
-  options.threads = 2;
+  attnc_engine_options options = uncached(2);
   OK(attnc_engine_create(&options, &engine));
   for (size_t s = 0; s < sizeof kSpecs / sizeof kSpecs[0]; ++s) {
     attnc_kernel *kernel = NULL;

@@ -59,6 +59,21 @@ static inline DLTensor tensor(void *data, int code, int bits, int rank, int64_t 
   return t;
 }
 
+/* f32, row-major. */
+static inline DLTensor floats(float *data, int rank, int64_t *shape) {
+  return tensor(data, kDLFloat, 32, rank, shape, NULL);
+}
+
+/* Nothing is read from or written to the cache. */
+static inline attnc_engine_options uncached(int threads) {
+  attnc_engine_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  options.cache_directory = "";
+  options.threads = threads;
+  return options;
+}
+
 static inline attnc_error *compile(attnc_engine *engine, const char *text, attnc_kernel **out) {
   return attnc_compile_string(engine, "test.attn", text, strlen(text), NULL, out);
 }
