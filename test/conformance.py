@@ -3,59 +3,25 @@
 
 The cases stand outside the repository (../shared/conformance, or --cases); without them this test skips itself.
 A case passes when shapes and non-finite values agree and max|out - expected| <= tolerance * max(1, max|expected|):
-1e-9 for eval, the case's own tolerance for run. Needs nothing but Python: .npy files are read below.
+1e-9 for eval, the case's own tolerance for run.
 """
 
-import argparse
-import ast
-import concurrent.futures
 import json
 import math
 import os
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-from array import array
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-CODES = {"f4": "f", "f8": "d", "i4": "i", "i8": "q", "b1": "b", "f2": None}
-
-
-def read_npy(path):
-    """(shape, row-major list of numbers)"""
-    with open(path, "rb") as f:
-        data = f.read()
-    if data[:6] != b"\x93NUMPY":
-        raise ValueError(f"{path}: not a .npy file")
-    if data[6] == 1:
-        length, start = struct.unpack("<H", data[8:10])[0], 10
-    else:
-        length, start = struct.unpack("<I", data[8:12])[0], 12
-    header = ast.literal_eval(data[start : start + length].decode("latin1"))
-    shape, descr = header["shape"], header["descr"][1:]
-    count = math.prod(shape)
-    body = data[start + length :]
-    if descr == "f2":
-        values = list(struct.unpack(f"<{count}e", body[: 2 * count]))
-    else:
-        values = array(CODES[descr])
-        values.frombytes(body[: count * values.itemsize])
-        values = values.tolist()
-    if header["fortran_order"] and len(shape) > 1:
-        strides = [math.prod(shape[:k]) for k in range(len(shape))]
-        flat = [0]
-        for size, stride in zip(shape, strides):
-            flat = [at + k * stride for at in flat for k in range(size)]
-        values = [values[at] for at in flat]
-    return tuple(shape), values
+import npy
+import suite
 
 
 def compare(path, expected_path, tolerance):
     """None, or what is wrong."""
-    shape, got = read_npy(path)
-    expected_shape, expected = read_npy(expected_path)
+    shape, got = npy.read(path)
+    expected_shape, expected = npy.read(expected_path)
     if shape != expected_shape:
         return f"shape {list(shape)}, expected {list(expected_shape)}"
     worst, at, scale, wrong = 0.0, -1, 1.0, None
@@ -89,14 +55,9 @@ def run_case(case, cases, attnc, mode, extra, timeout):
             command += ["--in", f"{name}={os.path.join(data, f'in_{name}.npy')}"]
         for name in case["outputs"]:
             command += ["--out", f"{name}={os.path.join(out, name + '.npy')}"]
-        begin = time.time()
-        try:
-            result = subprocess.run(command + extra, capture_output=True, text=True, timeout=timeout)
-        except subprocess.TimeoutExpired:
-            return f"no answer in {timeout} s", timeout
-        seconds = time.time() - begin
+        result = subprocess.run(command + extra, capture_output=True, text=True, timeout=timeout)
         if result.returncode != 0:
-            return f"exit status {result.returncode}: {result.stderr.strip()[:2000]}", seconds
+            return f"exit status {result.returncode}: {result.stderr.strip()[:2000]}"
         tolerance = 1e-9 if mode == "eval" else case["tolerance"]
         for name in case["outputs"]:
             try:
@@ -104,17 +65,14 @@ def run_case(case, cases, attnc, mode, extra, timeout):
             except OSError as e:
                 problem = str(e)
             if problem:
-                return f"output {name}: {problem}", seconds
-    return None, seconds
+                return f"output {name}: {problem}"
+    return None
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--attnc", default=os.path.join(ROOT, "build", "bin", "attnc"))
+    parser = suite.options(__doc__, "cases")
     parser.add_argument("--mode", choices=["eval", "run"], default="eval")
-    parser.add_argument("--cases", default=os.path.join(ROOT, "..", "shared", "conformance"))
-    parser.add_argument("--filter", default="", help="only cases whose name contains this")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--cases", default=os.path.join(suite.ROOT, "..", "shared", "conformance"))
     parser.add_argument("--timeout", type=float, default=300)
     parser.add_argument("--times", action="store_true", help="print the ten slowest cases")
     parser.add_argument("extra", nargs="*", help="after --: more options for attnc")
@@ -124,21 +82,21 @@ def main():
         print(f"skipped: the conformance cases are not there (looked for {os.path.normpath(manifest)})")
         return 0
     with open(manifest) as f:
-        cases = [c for c in json.load(f) if options.filter in c["name"]]
-    failed, times = 0, []
-    with concurrent.futures.ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        jobs = [pool.submit(run_case, c, options.cases, options.attnc, options.mode, options.extra, options.timeout) for c in cases]
-        for case, job in zip(cases, jobs):
-            problem, seconds = job.result()
-            times.append((seconds, case["name"]))
-            if problem:
-                failed += 1
-                print(f"FAIL {case['name']} ({case['spec']}): {problem}", flush=True)
+        cases = [c for c in json.load(f) if options.match in c["name"]]
+    times = []
+
+    def one(case):
+        begin = time.time()
+        try:
+            return run_case(case, options.cases, options.attnc, options.mode, options.extra, options.timeout)
+        finally:
+            times.append((time.time() - begin, case["name"]))
+
+    status = suite.run(f"conformance ({options.mode})", one, cases, options.jobs, lambda c: f"{c['name']} ({c['spec']})")
     if options.times:
         for seconds, name in sorted(times, reverse=True)[:10]:
             print(f"{seconds:8.2f} s  {name}")
-    print(f"{len(cases) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    return status
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ a place and a number. A ```try block after a program holds inputs (`x = [1, 2]`,
 (`-> y = 3`): `attnc eval` must give them, and with --run `attnc run` too. Numbers are compared to 1e-4 of the largest, because
 the text shows four decimals.
 """
-import argparse
 import json
 import os
 import re
@@ -17,6 +16,9 @@ import sys
 import tempfile
 
 import numpy as np
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import suite  # noqa: E402
 
 DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "i32": np.int32, "i64": np.int64, "bool": np.bool_}
 
@@ -38,6 +40,16 @@ def blocks(path):
 
 def values(text):
     return json.loads(re.sub(r"\binf\b", "Infinity", re.sub(r"\bnan\b", "NaN", text)))
+
+
+def check(tool, spec, wrong):
+    """None, or what is wrong: a program passes; one that is `wrong` is refused at a place, with a number."""
+    done = subprocess.run([tool, "check", spec], capture_output=True, text=True)
+    if not wrong:
+        return None if done.returncode == 0 else done.stderr
+    if done.returncode == 1 and re.search(r":\d+:\d+: error\[\w+\]: ", done.stderr):
+        return None
+    return f"expected a diagnostic, got status {done.returncode}:\n{done.stderr}"
 
 
 def run_try(tool, spec, text, folder, commands):
@@ -75,54 +87,28 @@ def run_try(tool, spec, text, folder, commands):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--attnc", default="build/bin/attnc")
+    parser = suite.options(__doc__)
     parser.add_argument("--run", action="store_true", help="compile and run the programs too")
-    parser.add_argument("--extract", metavar="DIR", help="write the programs there and stop")
     parser.add_argument("files", nargs="+")
     args = parser.parse_args()
-    passed = failed = 0
-    with tempfile.TemporaryDirectory() as folder:
+    commands = ["eval"] + ["run"] * args.run
+    jobs = []  # (place, what to do)
+    with tempfile.TemporaryDirectory() as root:
         for path in args.files:
-            spec, ok = None, False
+            spec = None
             for line, info, text in blocks(path):
-                kind = info.split()[:1]
+                kind, place = info.split()[:1], f"{path}:{line}"
+                folder = os.path.join(root, str(len(jobs)))
                 if kind == ["attn"]:
-                    folder_ = args.extract or folder
-                    stem = os.path.splitext(os.path.basename(path))[0]
-                    spec = os.path.join(folder_, f"{stem}_{line:04d}.attn")
-                    os.makedirs(folder_, exist_ok=True)
+                    os.mkdir(folder)
+                    spec = os.path.join(folder, "program.attn")
                     with open(spec, "w", encoding="utf-8") as f:
                         f.write(text)
-                    if args.extract:
-                        continue
-                    done = subprocess.run([args.attnc, "check", spec], capture_output=True, text=True)
-                    if "error" in info.split():
-                        ok = done.returncode == 1 and re.search(r":\d+:\d+: error\[\w+\]: ", done.stderr)
-                        problem = f"expected a diagnostic, got status {done.returncode}:\n{done.stderr}"
-                    else:
-                        ok = done.returncode == 0
-                        problem = done.stderr
-                elif kind == ["try"] and not args.extract:
-                    if not ok:
-                        continue  # the program's own failure is counted already
-                    problem = run_try(args.attnc, spec, text, folder, ["eval"] + ["run"] * args.run)
-                    if problem:
-                        failed += 1
-                        print(f"{path}:{line}: {problem}")
-                    else:
-                        passed += 1
-                    continue
-                else:
-                    continue
-                if ok:
-                    passed += 1
-                else:
-                    failed += 1
-                    print(f"{path}:{line}: {problem}")
-    if not args.extract:
-        print(f"docs: {passed} passed, {failed} failed")
-    return 1 if failed else 0
+                    jobs.append((place, lambda spec=spec, info=info: check(args.attnc, spec, "error" in info.split())))
+                elif kind == ["try"]:
+                    os.mkdir(folder)
+                    jobs.append((place, lambda spec=spec, text=text, folder=folder: run_try(args.attnc, spec, text, folder, commands)))
+        return suite.run("docs", lambda job: job[1](), jobs, args.jobs, lambda job: job[0])
 
 
 if __name__ == "__main__":

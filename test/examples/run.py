@@ -8,15 +8,13 @@ check: `attnc check` on every file. verify: the `// verify:` lines that end each
 compares it with the reference on random inputs. Every example has such a line, and every mixer of a file is named by one.
 With --dtype the inputs are stored so; the first line of each mixer is run for each dtype.
 """
-import argparse
-import concurrent.futures
-import glob
 import os
 import re
 import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import suite  # noqa: E402
 
 
 def cases(path):
@@ -32,26 +30,21 @@ def cases(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--attnc", default="build/bin/attnc")
+    parser = suite.options(__doc__, "files")
     parser.add_argument("--command", choices=["check", "verify"], default="verify")
     parser.add_argument("--dtype", nargs="*", choices=["f32", "bf16", "f16", "f64"], default=[])
-    parser.add_argument("--match", default="", help="only files whose path contains this")
     parser.add_argument("--target", default="cpu", help="what verify compiles for")
     parser.add_argument("--every", type=int, default=1, help="only each Nth case, a sample")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--timeout", type=int, default=300, help="seconds for one case")
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
-    jobs, failed, passed = [], 0, 0
-    for path in sorted(glob.glob(os.path.join(ROOT, "examples", "*", "*.attn"))):
-        if args.match not in path:
-            continue
+    jobs, failed = [], 0
+    for path in suite.examples(args.match):
         try:
             lines = cases(path)
         except ValueError as e:
             failed += 1
-            print(f"{os.path.relpath(path, ROOT)}: {e}")
+            print(f"{os.path.relpath(path, suite.ROOT)}: {e}")
             continue
         if args.command == "check":
             jobs.append([args.attnc, "check", path])
@@ -60,28 +53,18 @@ def main():
             jobs += [[args.attnc, "verify", path] + line + ["--dtype", d] for line in first.values() for d in args.dtype]
         else:
             jobs += [[args.attnc, "verify", path, "--target", args.target] + line for line in lines]
-    jobs = jobs[:: args.every]
 
     def one(job):
-        try:
-            done = subprocess.run(job, capture_output=True, text=True, errors="replace", timeout=args.timeout)
-            return job, done.returncode, done.stdout + done.stderr
-        except subprocess.TimeoutExpired:
-            return job, -1, f"not done after {args.timeout} s\n"
+        done = subprocess.run(job, capture_output=True, text=True, errors="replace", timeout=args.timeout)
+        text = done.stdout + done.stderr
+        # A warning is a failure as well: the examples are what people copy.
+        return None if done.returncode == 0 and "warning[" not in text else f"status {done.returncode}\n{text}"
 
-    with concurrent.futures.ThreadPoolExecutor(max_workers=args.jobs) as pool:
-        for job, status, text in pool.map(one, jobs):
-            # A warning is a failure as well: the examples are what people copy.
-            good = status == 0 and "warning[" not in text
-            passed += good
-            failed += not good
-            shown = " ".join([job[1], os.path.relpath(job[2], ROOT)] + job[3:])
-            if not good:
-                print(f"FAILED {shown} (status {status})\n{text}")
-            elif args.verbose:
-                print(f"ok     {shown}")
-    print(f"examples ({' '.join([args.command] + args.dtype)}): {passed} passed, {failed} failed")
-    return 1 if failed else 0
+    def name(job):
+        return " ".join([job[1], os.path.relpath(job[2], suite.ROOT)] + job[3:])
+
+    title = f"examples ({' '.join([args.command] + args.dtype)})"
+    return suite.run(title, one, jobs[:: args.every], args.jobs, name, args.verbose, failed)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,8 @@
 Each case puts a few of them at random places of one input, seen by some queries or steps and masked for others. NaN
 and infinity have to come out at the same places, and the rest has to agree as usual.
 """
-import argparse
-import concurrent.futures
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -18,7 +15,8 @@ import tempfile
 
 import numpy
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import suite  # noqa: E402
 
 # File, sizes, further arguments. Long enough for several blocks of rows, so that bounds of loops matter.
 EXAMPLES = [
@@ -87,7 +85,7 @@ def difference(got, expected):
 
 def one(job):
     attnc, name, text, args, inputs, outputs, seed = job
-    path = os.path.join(ROOT, "examples", name + ".attn")
+    path = os.path.join(suite.ROOT, "examples", name + ".attn")
     arrays, chosen = draw(inputs, dict((k, int(v)) for k, v in (s.split("=") for s in text.split(","))), seed)
     with tempfile.TemporaryDirectory(prefix="attnc-special-") as d:
         for k, x in arrays.items():
@@ -98,34 +96,26 @@ def one(job):
             command = [attnc, mode, path, *args, "--in", *(f"{k}={d}/{k}.npy" for k in arrays), "--out", *(f"{o}={f}" for o, f in files.items())]
             done = subprocess.run(command, capture_output=True, text=True, timeout=120)
             if done.returncode:
-                return f"{name} (seed {seed}): attnc {mode}: {done.stderr.strip()}"
+                return f"attnc {mode}: {done.stderr.strip()}"
             results[mode] = {o: numpy.load(f) for o, f in files.items()}
         for o, expected in results["eval"].items():
             wrong = difference(results["run"][o], expected)
             if wrong:
-                return f"{name} (seed {seed}), {o} with special values in {chosen}: {wrong}"
+                return f"{o} with special values in {chosen}: {wrong}"
     return None
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--attnc", default="build/bin/attnc")
-    parser.add_argument("--match", default="", help="only examples whose path contains this")
+    parser = suite.options(__doc__, "examples")
     parser.add_argument("--rounds", type=int, default=1, help="how often each input meets each special value")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args()
     jobs = []
     for name, sizes, more in EXAMPLES:
         if args.match in name:
-            inputs, outputs = signature(args.attnc, os.path.join(ROOT, "examples", name + ".attn"))
+            inputs, outputs = signature(args.attnc, os.path.join(suite.ROOT, "examples", name + ".attn"))
             count = 3 * sum(i["dtype"] is None for i in inputs)
             jobs += [(args.attnc, name, sizes, more, inputs, outputs, seed) for seed in range(count * args.rounds)]
-    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        wrong = [w for w in pool.map(one, jobs) if w]
-    for w in wrong:
-        print(w)
-    print(f"special values: {len(jobs) - len(wrong)} passed, {len(wrong)} failed")
-    return 1 if wrong else 0
+    return suite.run("special values", one, jobs, args.jobs, lambda job: f"{job[1]} (seed {job[-1]})")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,7 @@ A mutation fails when attnc ends by a signal or with a status other than 0 and 1
 time, fails without a message, with something on stdout or with an output file left behind, or when the message about a spec
 does not name file, line and column. --no-compiler: only what a build without the compiler can do.
 """
-import argparse
 import array
-import concurrent.futures
-import glob
 import json
 import os
 import random
@@ -25,7 +22,10 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import npy  # noqa: E402
+import suite  # noqa: E402
+
 TOKEN = re.compile(rb"//[^\n]*|\"[^\"\n]*\"|[A-Za-z_][A-Za-z0-9_]*'*|\d+\.?\d*(?:[eE][-+]?\d+)?|:=|->|\*\*|[<>=!]=|\s+|.", re.S)
 NUMBERS = [b"0", b"1", b"-1", b"2", b"63", b"64", b"65536", b"2147483648", b"9223372036854775807", b"9223372036854775808",
            b"99999999999999999999999999", b"1e400", b"1e-400", b"0.5", b"1.", b"1e", b"007"]
@@ -122,13 +122,6 @@ def mutate_bytes(rng, text, most=8):
     return bytes(data)
 
 
-def npy(shape, values, code="f4", order="False"):
-    letters = {"f4": "f", "f8": "d", "i4": "i", "i8": "q", "b1": "b"}
-    header = f"{{'descr': '<{code}', 'fortran_order': {order}, 'shape': ({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''}), }}"
-    header = header.encode() + b" " * ((118 - len(header)) % 64) + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + array.array(letters[code], values).tobytes()
-
-
 def safetensors(tensors):
     header, body = {}, b""
     for name, (shape, values) in tensors.items():
@@ -163,9 +156,9 @@ def call_case(rng, folder, compiler):
     with open(os.path.join(folder, "call.attn"), "wb") as f:
         f.write(CALL)
     values = {n: [rng.uniform(-1, 1) for _ in range(s[0] * s[1])] for n, s in SHAPES.items()}
-    files = {n + ".npy": npy(SHAPES[n], values[n]) for n in SHAPES}
-    files["at.npy"] = npy((3,), [0, -1, 4], "i8")
-    files["on.npy"] = npy((5,), [1, 0, 1, 1, 1], "b1")
+    files = {n + ".npy": npy.encode(SHAPES[n], values[n]) for n in SHAPES}
+    files["at.npy"] = npy.encode((3,), [0, -1, 4], "i8")
+    files["on.npy"] = npy.encode((5,), [1, 0, 1, 1, 1], "b1")
     files["all.safetensors"] = safetensors({n: (SHAPES[n], values[n]) for n in SHAPES})
     packed = rng.random() < 0.4
     command = ["run" if compiler and rng.random() < 0.5 else "eval", "call.attn"]
@@ -229,7 +222,7 @@ def spec_case(rng, folder, specs, compiler):
         f.write(text)
     # The files that examples import stand beside them.
     if not os.path.exists(os.path.join(folder, "..", "lib")):
-        shutil.copytree(os.path.join(ROOT, "examples", "lib"), os.path.join(folder, "..", "lib"), dirs_exist_ok=True)
+        shutil.copytree(os.path.join(suite.ROOT, "examples", "lib"), os.path.join(folder, "..", "lib"), dirs_exist_ok=True)
     command = ["check", "spec.attn"]
     if compiler and rng.random() < 0.3:
         mixer = re.search(rb"mixer\s+(\w+)", text)
@@ -240,7 +233,7 @@ def spec_case(rng, folder, specs, compiler):
 
 
 def one(seed, args, specs, root):
-    """What went wrong, or None; and the status."""
+    """The case, the status, and what went wrong, or None."""
     rng = random.Random(seed)
     folder = os.path.join(root, str(seed))
     os.mkdir(folder)
@@ -271,27 +264,26 @@ def one(seed, args, specs, root):
     if wrong and args.keep:
         shutil.copytree(folder, os.path.join(args.keep, str(seed)), dirs_exist_ok=True)
     shutil.rmtree(folder)
-    return seed, case, status, wrong
+    return case, status, wrong
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--attnc", default="build/bin/attnc")
+    parser = suite.options(__doc__)
     parser.add_argument("--count", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--keep", default="", help="folder for what failed")
     parser.add_argument("--no-compiler", action="store_true")
     args = parser.parse_args()
     args.attnc = os.path.abspath(args.attnc)
     specs = {}
-    for path in glob.glob(os.path.join(ROOT, "examples", "*", "*.attn")):
+    for path in suite.examples():
         with open(path, "rb") as f:
-            specs[os.path.relpath(path, ROOT)] = f.read()
+            specs[os.path.relpath(path, suite.ROOT)] = f.read()
     failed, kinds = 0, {}
-    with tempfile.TemporaryDirectory() as root, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for seed, case, status, wrong in pool.map(lambda s: one(s, args, specs, root), range(args.seed, args.seed + args.count)):
+    with tempfile.TemporaryDirectory() as root:
+        seeds = range(args.seed, args.seed + args.count)
+        for seed, (case, status, wrong) in suite.side_by_side(lambda s: one(s, args, specs, root), seeds, args.jobs):
             seen = kinds.setdefault(case.kind, [0, 0])
             seen[status != 0] += 1
             if wrong:
@@ -299,8 +291,7 @@ def main():
                 print(f"FAILED mutation {seed} ({case.kind}): attnc {' '.join(case.command)}\n{wrong}", flush=True)
     for kind, (fine, refused) in sorted(kinds.items()):
         print(f"  {kind:20} {fine:6} accepted {refused:6} refused")
-    print(f"mutations: {args.count - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    return suite.report("mutations", args.count - failed, failed)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ class Typed:
 
 
 def i(data):
-    return Typed("q", data)
+    return Typed("i8", data)
 
 
 def b(data):
-    return Typed("b", data)
+    return Typed("b1", data)
 
 
 class Shaped:

@@ -8,15 +8,13 @@ and then one pass at a time reads text and writes text (attn-opt, attn-translate
 come to at the tile dialect, at LLVM IR and at the object has to be, byte by byte, what `attnc compile --emit=...`
 gives: whatever a stage needs is in its text.
 """
-import argparse
-import concurrent.futures
-import glob
 import os
-import re
 import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import suite  # noqa: E402
+
 ARCH, VECTOR_BYTES = "x86-64-v3", 32  # the same on every machine
 # In the order of buildTilePipeline (codegen/driver/Compile.cpp) and buildCpuPipeline (codegen/cpu/Target.cpp): a pass
 # that is missing here shows as a difference.
@@ -73,35 +71,20 @@ def check(args, path, mixer):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--attnc", default="build/bin/attnc")
-    parser.add_argument("--match", default="", help="only files whose path contains this")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser = suite.options(__doc__, "files")
     parser.add_argument("--keep", default="", help="folder for the text of every stage")
     args = parser.parse_args()
     if args.keep:
         os.makedirs(args.keep, exist_ok=True)
-    jobs = []
-    for path in sorted(glob.glob(os.path.join(ROOT, "examples", "*", "*.attn"))):
-        if args.match in path:
-            with open(path, encoding="utf-8") as f:
-                jobs += [(path, mixer) for mixer in re.findall(r"^mixer\s+(\w+)", f.read(), re.M)]
+    jobs = [(path, mixer) for path in suite.examples(args.match) for mixer in suite.mixers(path)]
 
     def one(job):
         try:
-            check(args, *job)
-            return job, ""
-        except (Failed, subprocess.TimeoutExpired) as e:
-            return job, str(e)
+            return check(args, *job)
+        except Failed as e:
+            return str(e)
 
-    failed = 0
-    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for (path, mixer), why in pool.map(one, jobs):
-            if why:
-                failed += 1
-                print(f"FAILED {os.path.relpath(path, ROOT)} {mixer}: {why}")
-    print(f"stage by stage: {len(jobs) - failed} passed, {failed} failed")
-    return 1 if failed or not jobs else 0
+    return suite.run("stage by stage", one, jobs, args.jobs, lambda job: f"{os.path.relpath(job[0], suite.ROOT)} {job[1]}")
 
 
 if __name__ == "__main__":
