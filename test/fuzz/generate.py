@@ -71,13 +71,13 @@ class Gen(Arguments, Reals, Discrete, Places, Recurrences, Attention, Gradients)
         outs = []
         if r.random() < 0.1 and not self.empty:
             t = self.tensor("real")
-            a = [x for x in t.axes if x in self.plain + self.batch]
+            a = [x for x in sorted(t.axes) if x in self.plain + self.batch]
             if a and not t.absent:
                 o = self.fresh("o")
                 self.lines.append(f"  {o} = f32({t.text}[{a[0]} := {r.choice(['0', 'last'])}])")
                 self.stored.append((o, t.axes - {a[0]}))
         for name, axes in self.stored:
-            outs.append(f"{name}: [{', '.join(self.dims(axes))}]")
+            outs.append(f"{name}: [{', '.join(self.dims(sorted(axes)))}]")
         for _ in range(r.randint(1, 2)):
             kind = r.choice(["real", "real", "real", "int", "bool"])
             recent = [t for t in self.tensors if t[1] == "real" and t[0][0] in "Gv"]
@@ -103,7 +103,7 @@ class Gen(Arguments, Reals, Discrete, Places, Recurrences, Attention, Gradients)
             dtype = {"real": r.choice([""] * 24 + ["f32", "f64", "bf16", "f16"]), "int": r.choice(["i64", "i64", "i32"]), "bool": "bool"}[kind]
             if dtype == "i32":
                 self.lines[-1] = f"  {o} = i32(fill({v.text}, {default}))"
-            outs.append(f"{o}: {dtype}[{', '.join(self.dims(v.axes))}]")
+            outs.append(f"{o}: {dtype}[{', '.join(self.dims(sorted(v.axes)))}]")
         return outs
 
     def declarations(self):

@@ -8,16 +8,15 @@ small file. At the end: how often each production of the grammar, each builtin, 
 the passes was of use in specs that were verified, as the compiler counts them (runtime/Tally.h). With --complete none
 may be zero.
 """
-import argparse
-import concurrent.futures
 import os
 import re
 import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import generate
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import generate  # noqa: E402
+import suite  # noqa: E402
 
 
 # What no valid spec can reach, and why.
@@ -103,8 +102,7 @@ def reduce(attnc, text, sizes, rc, folder, name, budget=150):
     return text
 
 
-def one(args):
-    attnc, seed, folder = args
+def one(attnc, seed, folder):
     text, sizes = generate.spec(seed)
     counts = os.path.join(folder, f"s{seed}.tally")
     rc, out = failing(attnc, text, sizes, folder, f"s{seed}", counts)
@@ -116,7 +114,7 @@ def one(args):
                 times, what = line.rstrip("\n").split("\t")
                 hits[what] = hits.get(what, 0) + int(times)
         os.unlink(counts)
-    return seed, rc, out, hits
+    return rc, out, hits
 
 
 def known_seeds():
@@ -125,12 +123,19 @@ def known_seeds():
         return {int(line.split()[0]): line.split(None, 1)[1].strip() for line in f if line.strip() and line[0] != "#"}
 
 
+def reproducible(seeds=200):
+    """Whether a seed gives the same spec in every process: text must not follow the order of a set."""
+    code = "import generate, hashlib; print(hashlib.sha256(repr([generate.spec(s) for s in range(%d)]).encode()).hexdigest())" % seeds
+    folder = os.path.dirname(os.path.abspath(__file__))
+    digests = {subprocess.run([sys.executable, "-c", code], cwd=folder, env=dict(os.environ, PYTHONHASHSEED=h), check=True,
+                              capture_output=True).stdout for h in "12"}
+    return len(digests) == 1
+
+
 def main():
-    a = argparse.ArgumentParser()
-    a.add_argument("--attnc", required=True)
+    a = suite.options(__doc__)
     a.add_argument("--count", type=int, default=2000)
     a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--jobs", type=int, default=2)
     a.add_argument("--keep", default="", help="folder for reduced failures")
     a.add_argument("--first", action="store_true", help="stop at the first failure, without reducing it")
     a.add_argument("--all", action="store_true", help="also the seeds that are known to fail (known.txt)")
@@ -138,13 +143,13 @@ def main():
     a = a.parse_args()
     passed, refused, sensitive, failures, hits = 0, 0, 0, [], {}
     reasons = {}
-    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
+    with tempfile.TemporaryDirectory() as folder:
         for name, text in generate.LIBRARY.items():
             with open(os.path.join(folder, name), "w") as f:
                 f.write(text)
         known = {} if a.all else known_seeds()
-        work = ((a.attnc, s, folder) for s in range(a.seed, a.seed + a.count) if s not in known)
-        for seed, rc, out, used in pool.map(one, work):
+        seeds = [s for s in range(a.seed, a.seed + a.count) if s not in known]
+        for seed, (rc, out, used) in suite.side_by_side(lambda s: one(a.attnc, s, folder), seeds, a.jobs):
             for k, v in used.items():
                 hits[k] = hits.get(k, 0) + (v if rc is None else 0)
             if rc is None:
@@ -158,8 +163,7 @@ def main():
                 failures.append((seed, rc, out))
                 if a.first:
                     print(f"seed {seed}: status {rc}", flush=True)
-                    pool.shutdown(cancel_futures=True)
-                    sys.exit(1)
+                    return 1
         print("failing seeds:", " ".join(str(f[0]) for f in failures) or "none", flush=True)
         for seed, rc, out in failures[:10]:
             text, sizes = generate.spec(seed)
@@ -178,11 +182,13 @@ def main():
         print("never of use:", k)
     if refused:
         print("refused by the checker:", reasons)
-    bad = len(failures) + (len(zero) if a.complete else 0) + (1 if refused > a.count // 20 else 0)
+    same = reproducible()
+    if not same:
+        print("a seed does not give the same spec in every process")
+    bad = (not same) + len(failures) + (len(zero) if a.complete else 0) + (1 if refused > a.count // 20 else 0)
     print(f"sensitive to rounding: {sensitive}, refused: {refused}")
-    print(f"{passed} passed, {bad} failed")
-    sys.exit(1 if bad else 0)
+    return suite.report("random specs", passed, bad)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
