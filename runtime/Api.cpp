@@ -32,6 +32,7 @@ attnc_code codeOf(MixerStatus status) {
     return ATTNC_INVALID_SPEC;
   case MixerStatus::Unavailable:
     return ATTNC_UNAVAILABLE;
+  case MixerStatus::OverLimit:
   case MixerStatus::OutOfMemory:
     return ATTNC_OUT_OF_MEMORY;
   default:

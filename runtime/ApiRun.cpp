@@ -35,9 +35,18 @@ bool viewOf(const DLTensor *tensor, const char *kind, const std::string &name, T
   view = {};
   if (!tensor)
     return true;
-  if (tensor->device.device_type != kDLCPU && tensor->device.device_type != kDLCUDAHost) {
-    error = fmt::format("{} '{}' is on device type {}; this kernel takes tensors in the memory of the CPU", kind, name,
-                        int(tensor->device.device_type));
+  switch (tensor->device.device_type) {
+  case kDLCPU:
+  case kDLCUDAHost:
+    break;
+  case kDLCUDA:
+  case kDLCUDAManaged:
+    view.device = tensor->device.device_id;
+    break;
+  default:
+    error = fmt::format("{} '{}' is on device type {}; kernels take tensors in the memory of the CPU, or of a GPU of "
+                        "NVIDIA's (target cuda)",
+                        kind, name, int(tensor->device.device_type));
     return false;
   }
   if (!dtypeOf(tensor->dtype, view.dtype)) {
@@ -210,8 +219,6 @@ attnc_error *attnc_kernel_run(attnc_kernel *kernel, const DLTensor *const *input
                          "attnc_kernel_run: call->size is not the size of a version of the struct");
       std::memcpy(&full, call, call->size);
     }
-    if (full.stream)
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_kernel_run: a kernel for the CPU takes no stream");
     const Signature &signature = kernel->mixer->signature();
     TensorView in[kMaxArguments], out[kMaxArguments];
     if (attnc_error *error = viewsOf(signature.inputs, inputs, "input", in))
@@ -227,7 +234,8 @@ attnc_error *attnc_kernel_run(attnc_kernel *kernel, const DLTensor *const *input
     request.workspaceLimit = engine.options.workspace_limit;
     request.workspace = full.workspace;
     request.workspaceSize = full.workspace_size;
-    size_t bytes = full.workspace ? 0 : Mixer::workspaceBytes(*binding);
+    request.stream = full.stream;
+    size_t bytes = full.workspace ? 0 : Mixer::hostWorkspaceBytes(*binding);
     int64_t limit = request.workspaceLimit > 0 ? request.workspaceLimit : defaultWorkspaceLimit();
     Workspace own(engine.options, int64_t(bytes) <= limit ? bytes : 0);
     if (!full.workspace) {

@@ -92,7 +92,7 @@ bool parseBlob(std::string_view bytes, KernelBlob &blob, std::string &error) {
   }
   bool offsets = blob.form != KernelBlob::Form::MachineCode ||
                  (blob.workspaceBytes < blob.image.size() && blob.run < blob.image.size());
-  if (!r.atEnd() || !offsets || blob.form > KernelBlob::Form::Emulated) {
+  if (!r.atEnd() || !offsets || blob.form > KernelBlob::Form::Cubin) {
     error = "cut or damaged";
     return false;
   }

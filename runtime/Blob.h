@@ -15,14 +15,15 @@ namespace attnc {
 struct KernelBlob {
   enum class Form : uint8_t {
     MachineCode, ///< image: code; entry points by offset
-    Emulated     ///< image: a shared library for the emulator; plan: what the host does around its kernels
+    Emulated,    ///< image: a shared library for the emulator; plan: what the host does around its kernels
+    Cubin        ///< image: a cubin for the driver; plan as above
   };
   Form form = Form::MachineCode;
   std::string image;
   std::string plan;            ///< a serialized LaunchPlan, where the form has one
   uint64_t workspaceBytes = 0; ///< offset of a WorkspaceBytesFn
   uint64_t run = 0;            ///< offset of a RunFn
-  std::string arch;            ///< what it was compiled for, as a user would write it: "x86-64-v4", "native"
+  std::string arch;            ///< what it was compiled for, as a user would write it: "x86-64-v4", "native", "sm_90"
   /// CPU features the code uses, by LLVM's names ("avx2", "avx512f", ...); the loader refuses a CPU that lacks one.
   std::vector<std::string> features;
   /// Buffers of the program, biggest first, for messages: the text of a size over the symbols, and where it comes from.

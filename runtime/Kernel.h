@@ -45,6 +45,8 @@ struct KernelArgShape {
   const int64_t *extents; ///< one per dim; null for a tensor without elements
   int32_t rank;
   int32_t elementBytes;
+  int32_t device; ///< number of the GPU in whose memory it is, -1: the CPU's
+  bool output;
 };
 
 struct KernelContext {
@@ -55,6 +57,7 @@ struct KernelContext {
   void *pool;                             ///< for parallelFor
   const KernelArgShape *shapes = nullptr; ///< one per arg
   int64_t argCount = 0;
+  void *stream = nullptr; ///< of the GPU, null for its default
 };
 
 /// Entry points of a kernel, as offsets in the blob.

@@ -194,7 +194,7 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
     error = fmt::format("this call needs {} for intermediates, above the limit of {} ({})",
                         binding.workspace < 0 ? "more memory than there are addresses" : bytesText(binding.workspace),
                         bytesText(limit), binding.memory);
-    return MixerStatus::OutOfMemory;
+    return MixerStatus::OverLimit;
   }
   size_t inputCount = binding.inputs.size(), outputCount = binding.outputs.size();
   int64_t compact[kMaxArguments][kMaxRank];
@@ -214,9 +214,34 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
     }
     strides[inputCount + i] = stridesOf(view, compact[inputCount + i]);
   }
+  bool device = binding.image->onDevice();
+  for (size_t i = 0; i < inputCount + outputCount; ++i) {
+    const TensorView &view = i < inputCount ? inputs[i] : outputs[i - inputCount];
+    if (!device && view.given && view.device >= 0) {
+      error = fmt::format("{} '{}' is in the memory of GPU {}; a kernel for the CPU takes tensors in its memory",
+                          i < inputCount ? "input" : "output",
+                          i < inputCount ? signature_.inputs[i].name : signature_.outputs[i - inputCount].name,
+                          view.device);
+      return MixerStatus::InvalidArgument;
+    }
+  }
+  if (!device && call.stream) {
+    error = "a kernel for the CPU takes no stream";
+    return MixerStatus::InvalidArgument;
+  }
   for (auto &[index, bound] : binding.promises) {
     int64_t value = 0;
-    if (brokenPromise(inputs[index], strides[index], bound, value)) {
+    TensorView view = inputs[index];
+    std::vector<char> copy;
+    if (view.device >= 0 && !binding.inputs[index].empty) {
+      Reach reach(view, strides[index]);
+      copy.resize(size_t(reach.end - reach.begin));
+      if (binding.image->copyToHost(copy.data(), reach.begin, copy.size(), call.stream, error) !=
+          KernelImage::Result::Done)
+        return MixerStatus::Internal;
+      view.data = copy.data() + (view.data - reach.begin);
+    }
+    if (brokenPromise(view, strides[index], bound, value)) {
       const Argument &a = signature_.inputs[index];
       error = fmt::format("input '{}' has the value {}, but its values are promised to be positions of '{}', -1 .. {}",
                           a.name, value, a.indexOf, bound - 1);
@@ -245,8 +270,9 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
         return MixerStatus::InvalidArgument;
       }
   }
-  if (int64_t(call.workspaceSize) < binding.workspace || (binding.workspace > 0 && !call.workspace) ||
-      reinterpret_cast<uintptr_t>(call.workspace) % 64 != 0) {
+  bool made = device && !call.workspace; // by the image
+  if (!made && (int64_t(call.workspaceSize) < binding.workspace || (binding.workspace > 0 && !call.workspace) ||
+                reinterpret_cast<uintptr_t>(call.workspace) % 64 != 0)) {
     error = fmt::format("the workspace must have {} bytes and be aligned to 64", binding.workspace);
     return MixerStatus::InvalidArgument;
   }
@@ -255,8 +281,9 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
   KernelArgShape shapes[kMaxArguments];
   size_t count = 0;
   auto pass = [&](const Binding::Shape &shape, char *empty, const TensorView &view, const int64_t *viewStrides) {
-    shapes[count] = {shape.empty ? nullptr : shape.extents.data(), int32_t(shape.extents.size()),
-                     int32_t(dtypeSize(shape.dtype))};
+    const int64_t *extents = shape.extents.empty() ? kNoStrides : shape.extents.data(); // a rank of 0 has an element
+    shapes[count] = {shape.empty ? nullptr : extents, int32_t(shape.extents.size()), int32_t(dtypeSize(shape.dtype)),
+                     view.device, empty == sink};
     args[count++] = shape.empty ? KernelArg{empty, kNoStrides} : KernelArg{view.data, viewStrides};
   };
   for (size_t i = 0; i < inputCount; ++i)
@@ -268,30 +295,33 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
   RunState state;
   state.pool = call.pool;
   state.scratchLimit = limit;
-  KernelContext ctx = {binding.symbols.data(), args,   static_cast<char *>(call.workspace),
-                       &kernelHelpers(),       &state, shapes,
-                       int64_t(count)};
+  KernelContext ctx = {binding.symbols.data(), args,       static_cast<char *>(call.workspace),
+                       &kernelHelpers(),       &state,     shapes,
+                       int64_t(count),         call.stream};
 #if defined(__x86_64__)
   unsigned saved = _mm_getcsr();
   _mm_setcsr(0x1f80);
 #endif
-  bool ran = binding.image->run(ctx, error);
+  KernelImage::Result ran = binding.image->run(ctx, error);
 #if defined(__x86_64__)
   _mm_setcsr(saved);
 #endif
-  if (!ran)
-    return MixerStatus::Internal;
+  if (ran != KernelImage::Result::Done)
+    return ran == KernelImage::Result::OutOfMemory ? MixerStatus::OutOfMemory : MixerStatus::Internal;
   if (int64_t refused = state.scratchRefused.load()) {
     error =
         fmt::format("each thread of this call needs {} for intermediates; the limit is {}, or memory was refused ({})",
                     bytesText(refused), bytesText(limit), binding.memory);
-    return MixerStatus::OutOfMemory;
+    return MixerStatus::OverLimit;
   }
   ++calls;
   return MixerStatus::Done;
 }
 
 size_t Mixer::workspaceBytes(const Binding &binding) { return size_t(std::max<int64_t>(binding.workspace, 0)); }
+size_t Mixer::hostWorkspaceBytes(const Binding &binding) {
+  return binding.image->onDevice() ? 0 : workspaceBytes(binding);
+}
 const std::vector<int64_t> &Mixer::outputShape(const Binding &binding, size_t index) {
   return binding.outputs[index].extents;
 }

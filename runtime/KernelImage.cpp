@@ -1,5 +1,6 @@
 //===- Machine code in memory ---------------------------------------------===//
 #include "runtime/KernelImage.h"
+#include "runtime/cuda/DeviceImage.h"
 #include "runtime/cuda/EmulatedImage.h"
 #include <cstring>
 #include <fmt/format.h>
@@ -87,9 +88,9 @@ public:
       munmap(base_, size_);
   }
   int64_t workspaceBytes(const int64_t *symbols) const override { return workspaceBytes_(symbols); }
-  bool run(const KernelContext &ctx, std::string &) const override {
+  Result run(const KernelContext &ctx, std::string &) const override {
     run_(&ctx);
-    return true;
+    return Result::Done;
   }
 
 private:
@@ -108,6 +109,8 @@ std::shared_ptr<const KernelImage> KernelImage::load(const KernelBlob &blob, std
     return MachineCode::load(blob, error);
   case KernelBlob::Form::Emulated:
     return loadEmulated(blob, error);
+  case KernelBlob::Form::Cubin:
+    return loadOnDevice(blob, error);
   }
   error = "a kernel of a form that this runtime does not know";
   return nullptr;

@@ -1,7 +1,8 @@
 //===- A kernel that can run ----------------------------------------------===//
 //
 // A blob made ready, by what its target needs: for the CPU its image is copied to fresh pages, which are then made
-// executable and no longer writable; for cuda-emulated see cuda/EmulatedImage.cpp. Immutable, shared by all calls.
+// executable and no longer writable; for the other targets see cuda/DeviceImage.cpp and cuda/EmulatedImage.cpp.
+// Immutable, shared by all calls.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "runtime/Blob.h"
@@ -21,8 +22,15 @@ public:
   KernelImage &operator=(const KernelImage &) = delete;
 
   virtual int64_t workspaceBytes(const int64_t *symbols) const = 0;
-  /// False with a sentence where the target can fail while it runs.
-  virtual bool run(const KernelContext &ctx, std::string &error) const = 0;
+  /// Whether tensors and workspace may be memory of the GPU; a null workspace is then made by run().
+  virtual bool onDevice() const { return false; }
+  enum class Result { Done, OutOfMemory, Failed };
+  /// From the device's memory, when what is queued before is done; only where there is a device.
+  virtual Result copyToHost(void *, const void *, size_t, void * /*stream*/, std::string &) const {
+    return Result::Failed;
+  }
+  /// A sentence in `error` where the target can fail while it runs.
+  virtual Result run(const KernelContext &ctx, std::string &error) const = 0;
   const std::vector<KernelBlob::Buffer> &buffers() const { return buffers_; }
 
 protected:

@@ -15,7 +15,7 @@ int64_t TensorView::count() const {
 }
 
 TensorView viewOf(const HostTensor &t) {
-  return {true, t.dtype, int32_t(t.shape.size()), t.shape.data(), t.strides.data(), static_cast<char *>(t.data)};
+  return {true, t.dtype, int32_t(t.shape.size()), t.shape.data(), t.strides.data(), static_cast<char *>(t.data), -1};
 }
 
 Mixer::Mixer(Signature signature, MixerCompiler compiler)

@@ -33,11 +33,12 @@ struct TensorView {
   const int64_t *shape = nullptr;
   const int64_t *strides = nullptr; ///< in elements; null: compact, row-major
   char *data = nullptr;
+  int32_t device = -1; ///< number of the GPU in whose memory the data is, -1: the CPU's
   int64_t count() const;
 };
 TensorView viewOf(const HostTensor &tensor); ///< valid as long as the tensor's shape and strides
 
-enum class MixerStatus { Done, InvalidArgument, InvalidSpec, Unavailable, OutOfMemory, Internal };
+enum class MixerStatus { Done, InvalidArgument, InvalidSpec, Unavailable, OverLimit, OutOfMemory, Internal };
 
 /// Where code comes from; none for a mixer loaded from bytes.
 struct MixerCompiler {
@@ -64,12 +65,15 @@ public:
     void *workspace = nullptr;
     size_t workspaceSize = 0;
     int64_t workspaceLimit = 0;
+    void *stream = nullptr; ///< of the GPU
   };
   /// Outputs in the signature's order. `error` is written on failure only.
   MixerStatus run(const Binding &binding, const TensorView *inputs, const TensorView *outputs, const Call &call,
                   std::string &error);
 
   static size_t workspaceBytes(const Binding &binding);
+  /// The same, 0 where it is memory of a GPU, which run() makes when it is given none.
+  static size_t hostWorkspaceBytes(const Binding &binding);
   static const std::vector<int64_t> &outputShape(const Binding &binding, size_t index);
   static DType outputDType(const Binding &binding, size_t index);
 

@@ -4,8 +4,10 @@
 #   %python      the interpreter that has numpy
 #   %exactly     FileCheck that compares whole lines, blanks included: for rendered diagnostics and trees. The CHECK lines of such
 #                a test are refreshed by test/update_checks.py; read the diff like code
+#   %fake_cuda   the folder of the stand-ins for CUDA's libraries
 #
-# Features: compiler (built with MLIR), avx2, avx512. A test named *.slow.* runs only with --param slow=1.
+# Features: compiler (built with MLIR), nvrtc (CUDA's compiler is here), avx2, avx512. A test named *.slow.* runs only with --param slow=1.
+import ctypes
 import os
 
 import lit.formats
@@ -26,6 +28,17 @@ if config.compiler:
 else:
     config.excludes += ["dialect", "passes", "codegen"]
 
+# Where the compiler looks too (codegen/cuda/Nvrtc.cpp).
+for name in ("libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so.13", "/usr/local/cuda/lib64/libnvrtc.so.12"):
+    try:
+        ctypes.CDLL(name)
+        config.available_features.add("nvrtc")
+        break
+    except OSError:
+        pass
+else:
+    lit_config.note("no libnvrtc here: what REQUIRES nvrtc is skipped")
+
 try:
     with open("/proc/cpuinfo") as f:
         flags = next((line.split() for line in f if line.startswith("flags")), [])
@@ -44,4 +57,5 @@ for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH"):
 
 config.substitutions.append(("%python", config.python))
 config.substitutions.append(("%exactly", "FileCheck --strict-whitespace --match-full-lines --dump-input=fail"))
+config.substitutions.append(("%fake_cuda", os.path.join(config.test_exec_root, "fake_cuda")))
 config.substitutions.append(("%test_root", config.test_source_root))

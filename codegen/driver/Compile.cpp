@@ -3,6 +3,7 @@
 #include "codegen/cpu/Cpu.h"
 #include "codegen/cuda/Cuda.h"
 #include "codegen/cuda/HostCompile.h"
+#include "codegen/cuda/Nvrtc.h"
 #include "codegen/driver/Buffers.h"
 #include "codegen/driver/Explain.h"
 #include "dialect/attn/Attn.h"
@@ -196,8 +197,8 @@ private:
       return true;
     if (stage == "cuda")
       return toCuda();
-    if (request_.target == "cuda")
-      return stop(CompileAnswer::Unavailable, "target cuda cannot be compiled for by this build; cpu can");
+    if (stage == "ptx" || stage == "cubin")
+      return toDevice();
     KernelCache cache = request_.cacheDirectory.empty() ? KernelCache::disabled()
                                                         : KernelCache(request_.cacheDirectory, request_.cacheLimit);
     std::string key = blobKey(answer_.irHash, request_), cached, reason;
@@ -206,7 +207,7 @@ private:
       return true;
     }
     std::vector<KernelBlob::Buffer> buffers = buffersOf(*module_, symbolNames_);
-    bool done = request_.target == "cpu" ? toMachineCode() : toEmulator();
+    bool done = request_.target == "cpu" ? toMachineCode() : request_.target == "cuda" ? toDevice() : toEmulator();
     if (!done || stage != "blob")
       return done;
     answer_.blob.buffers = std::move(buffers);
@@ -257,6 +258,33 @@ private:
     return (cuda::lowerTile(*module_, error) && cuda::planLaunches(*module_, plan_, error) &&
             cuda::printCuda(*module_, answer_.stage, error)) ||
            stopInternal("cuda", error);
+  }
+
+  bool toDevice() {
+    if (!toCuda())
+      return false;
+    std::string text = std::move(answer_.stage), error;
+    answer_.stage.clear();
+    cuda::NvrtcOutput output;
+    switch (cuda::compileWithNvrtc(text, request_.arch, request_.stage == "ptx", output, error)) {
+    case cuda::NvrtcResult::Done:
+      break;
+    case cuda::NvrtcResult::Rejected:
+      return stopInternal("cubin", error);
+    case cuda::NvrtcResult::NotFound:
+    case cuda::NvrtcResult::BuiltinsMissing:
+    case cuda::NvrtcResult::ArchNotSupported:
+      return stop(CompileAnswer::Unavailable, error);
+    }
+    if (request_.stage != "blob") {
+      answer_.stage = std::move(output.code);
+      return true;
+    }
+    answer_.blob.form = KernelBlob::Form::Cubin;
+    answer_.blob.image = std::move(output.code);
+    answer_.blob.plan = plan_.serialize();
+    answer_.blob.arch = request_.arch;
+    return true;
   }
 
   bool toEmulator() {

@@ -173,8 +173,8 @@ attnc_error *compileSpec(attnc_engine *engine, std::unique_ptr<KernelSource> sou
   std::string sentence;
   if (!checkTarget(request.target, request.arch, sentence))
     return errorOf(ATTNC_INVALID_ARGUMENT, sentence);
-  if (request.target != "cpu")
-    return errorOf(ATTNC_UNAVAILABLE, fmt::format("target {} is not built in; cpu is", request.target));
+  if (!resolveArch(request.target, request.arch, sentence))
+    return errorOf(ATTNC_UNAVAILABLE, sentence);
 
   Diagnostics diags;
   std::unique_ptr<Program> program;

@@ -3,6 +3,8 @@
 #include "frontend/Diagnostic.h"
 #include "runtime/Cache.h"
 #include "runtime/CacheBytes.h"
+#include "runtime/cuda/Driver.h"
+#include <cstdlib>
 #include <fmt/format.h>
 
 namespace attnc {
@@ -84,6 +86,9 @@ bool parseAnswer(std::string_view bytes, CompileAnswer &a) {
 std::string blobKey(const std::string &irHash, const CompileRequest &request) {
   CacheKey key;
   key.add("blob").add(request.compilerStamp).add(irHash).add(request.target).add(request.arch);
+  // The library that makes cubins, where one is asked for by name.
+  if (const char *nvrtc = std::getenv("ATTNC_NVRTC"); nvrtc && request.target == "cuda")
+    key.add(nvrtc);
   if (request.arch == "native" || request.arch.empty())
     key.add(hostCpuStamp());
   return key.finish();
@@ -106,12 +111,23 @@ static bool oneOf(const std::string &name, const std::vector<std::string> &known
 bool checkTarget(const std::string &target, const std::string &arch, std::string &error) {
   static const std::vector<std::string> targets = {"cpu", "cuda", "cuda-emulated"};
   static const std::vector<std::string> cpus = {"native", "x86-64-v3", "x86-64-v4"};
-  static const std::vector<std::string> gpus = {"native", "sm_80",  "sm_86",   "sm_87",  "sm_89", "sm_90",
-                                                "sm_90a", "sm_100", "sm_100a", "sm_103", "sm_120"};
+  static const std::vector<std::string> gpus = {"native",  "sm_75",  "sm_80",   "sm_86",  "sm_87",   "sm_88",
+                                                "sm_89",   "sm_90",  "sm_90a",  "sm_100", "sm_100a", "sm_103",
+                                                "sm_103a", "sm_110", "sm_110a", "sm_120", "sm_120a", "sm_121"};
   if (!oneOf(target, targets, "target", error))
     return false;
   return arch.empty() ||
          oneOf(arch, target == "cpu" ? cpus : gpus, fmt::format("arch of target {}", target).c_str(), error);
+}
+
+bool resolveArch(const std::string &target, std::string &arch, std::string &error) {
+  if (target != "cuda" || (!arch.empty() && arch != "native"))
+    return true;
+  CudaDriver::Outcome outcome;
+  const CudaDriver *driver = CudaDriver::get(outcome, error);
+  if (driver)
+    arch = driver->arch();
+  return driver != nullptr;
 }
 
 } // namespace attnc

@@ -53,4 +53,7 @@ std::string blobKey(const std::string &irHash, const CompileRequest &request);
 /// The targets there are, and the archs of each; false with a sentence that names the nearest.
 bool checkTarget(const std::string &target, const std::string &arch, std::string &error);
 
+/// What "native" means: for target cuda the arch of the GPU that is here, false with a sentence when there is none.
+bool resolveArch(const std::string &target, std::string &arch, std::string &error);
+
 } // namespace attnc

@@ -56,7 +56,7 @@ public:
 
   int64_t workspaceBytes(const int64_t *symbols) const override { return plan_.workspaceBytes(symbols); }
 
-  bool run(const KernelContext &ctx, std::string &error) const override {
+  Result run(const KernelContext &ctx, std::string &error) const override {
     static std::mutex one; // the library's shared variables serve one call
     std::lock_guard<std::mutex> lock(one);
     const char *seed = std::getenv("ATTNC_EMULATOR_SEED");
@@ -65,14 +65,15 @@ public:
       emulator.addTensor(fmt::format("argument {}", i), ctx.args[i].data, ctx.args[i].strides, ctx.shapes[i].extents,
                          ctx.shapes[i].rank, ctx.shapes[i].elementBytes);
     emulator.addMemory("the workspace", ctx.workspace, plan_.workspaceBytes(ctx.symbols));
-    return plan_.follow(ctx, [&](const LaunchPlan::Kernel &kernel, int64_t instances, int64_t scratchBytes,
-                                 const std::vector<LaunchPlan::LaunchArgument> &arguments) {
+    bool ran = plan_.follow(ctx, [&](const LaunchPlan::Kernel &kernel, int64_t instances, int64_t scratchBytes,
+                                     const std::vector<LaunchPlan::LaunchArgument> &arguments) {
       std::vector<int64_t> values;
       for (const LaunchPlan::LaunchArgument &a : arguments)
         values.push_back(a.value);
       Emulator::Entry entry = entries_[size_t(&kernel - plan_.kernels.data())];
       return emulator.launch(kernel.name, entry, kernel.threads, instances, scratchBytes, values, error);
     });
+    return ran ? Result::Done : Result::Failed;
   }
 
 private:

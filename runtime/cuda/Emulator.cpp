@@ -286,18 +286,11 @@ void Emulator::addMemory(const std::string &name, const void *data, int64_t byte
 
 bool Emulator::launch(const std::string &kernel, Entry entry, int threads, int64_t instances, int64_t scratchBytes,
                       const std::vector<int64_t> &arguments, std::string &error) {
-  State &s = *state_;
-  s.kernel = kernel;
-  s.entry = entry;
-  s.failure.clear();
-  s.touched.clear();
-  s.blocks = std::min<int64_t>(instances, kBlocks);
-  if (s.threads.size() != size_t(threads))
-    s.threads = std::vector<Thread>(size_t(threads));
+  int64_t blocks = std::min<int64_t>(instances, kBlocks);
   std::vector<char> scratch;
-  size_t given = s.given.size();
+  size_t given = state_->given.size();
   if (scratchBytes > 0) {
-    scratch.assign(size_t(scratchBytes * s.blocks), kPoison);
+    scratch.assign(size_t(scratchBytes * blocks), kPoison);
     addMemory("scratch memory", scratch.data(), int64_t(scratch.size()));
   }
   void *scratchData = scratch.data();
@@ -306,7 +299,22 @@ bool Emulator::launch(const std::string &kernel, Entry entry, int threads, int64
   std::vector<void *> pointers = {&values[0], &scratchData, &values[1]};
   for (int64_t &v : rest)
     pointers.push_back(&v);
-  s.arguments = pointers.data();
+  bool ran = launchGrid(kernel, entry, threads, blocks, pointers.data(), error);
+  state_->given.resize(given);
+  return ran;
+}
+
+bool Emulator::launchGrid(const std::string &kernel, Entry entry, int threads, int64_t blocks, void **arguments,
+                          std::string &error) {
+  State &s = *state_;
+  s.kernel = kernel;
+  s.entry = entry;
+  s.failure.clear();
+  s.touched.clear();
+  s.blocks = blocks;
+  if (s.threads.size() != size_t(threads))
+    s.threads = std::vector<Thread>(size_t(threads));
+  s.arguments = arguments;
   State *before = State::running;
   State::running = &s;
   s.sharedMemory.clear();
@@ -314,7 +322,6 @@ bool Emulator::launch(const std::string &kernel, Entry entry, int threads, int64
   for (s.block = 0; s.block < s.blocks && s.runBlock(); ++s.block)
     ;
   State::running = before;
-  s.given.resize(given);
   if (s.failure.empty())
     return true;
   error = "cuda-emulated: " + s.failure;

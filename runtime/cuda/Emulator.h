@@ -40,6 +40,9 @@ public:
   /// False with a sentence that names kernel, block and thread.
   bool launch(const std::string &kernel, Entry entry, int threads, int64_t instances, int64_t scratchBytes,
               const std::vector<int64_t> &arguments, std::string &error);
+  /// The same with the grid and the arguments as the driver takes them: pointers to all of them.
+  bool launchGrid(const std::string &kernel, Entry entry, int threads, int64_t blocks, void **arguments,
+                  std::string &error);
 
 private:
   struct State;

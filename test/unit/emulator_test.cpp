@@ -40,8 +40,8 @@ std::string run(const std::string &body, std::vector<float> &data, int64_t insta
     return error;
   int64_t stride = 1, extent = int64_t(data.size());
   KernelArg arg{data.data(), &stride};
-  KernelArgShape shape{&extent, 1, 4};
-  KernelContext ctx{nullptr, &arg, nullptr, nullptr, nullptr, &shape, 1};
+  KernelArgShape shape{&extent, 1, 4, -1, true};
+  KernelContext ctx{nullptr, &arg, nullptr, nullptr, nullptr, &shape, 1, nullptr};
   image->run(ctx, error);
   return error;
 }

@@ -18,6 +18,8 @@ static double median(std::vector<double> list) {
 }
 
 int runBench(const Options &options) {
+  if (options.target != "cpu")
+    return fail(options, fmt::format("attnc bench measures target cpu; it has no clock for target {}", options.target));
   if (int status = checkTargetOption(options))
     return status;
   Session session(options);

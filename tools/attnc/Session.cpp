@@ -68,20 +68,8 @@ int checkTargetOption(const Options &options) {
   std::string error;
   if (!checkTarget(options.target, options.arch, error))
     return fail(options, error);
-  if (options.target != "cuda")
-    return kDone;
-  std::string looked;
-  for (const char *name : {"libcuda.so.1", "libnvrtc.so.12", "libnvrtc.so"}) {
-    void *library = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
-    looked += fmt::format("{}{} {}", looked.empty() ? "" : ", ", name, library ? "found" : "not found");
-    if (library)
-      dlclose(library);
-  }
-  return fail(options,
-              fmt::format("target cuda is not available here: code generation for it is not built in (looked for {}); "
-                          "--target cpu works",
-                          looked),
-              kUnavailable);
+  std::string arch = options.arch;
+  return resolveArch(options.target, arch, error) ? kDone : fail(options, error, kUnavailable);
 }
 
 bool askCompiler(const Options &options, const CompileRequest &request, CompileAnswer &answer) {
@@ -203,6 +191,8 @@ CompileRequest Session::request(const VariantKey &key) const {
   q.variant.leftOut = leftOut_;
   q.target = options_.target;
   q.arch = options_.arch.empty() ? "native" : options_.arch;
+  std::string error; // was looked at in checkTargetOption
+  resolveArch(q.target, q.arch, error);
   q.cacheDirectory = cache_.directory();
   q.compilerStamp = compilerStamp();
   return q;
@@ -270,7 +260,7 @@ int Session::openKernel(const Tensors &inputs) {
 
 int Session::run(const Tensors &inputs, Tensors &outputs, ThreadPool &pool) {
   int64_t limit = options_.workspaceLimit > 0 ? options_.workspaceLimit : defaultWorkspaceLimit();
-  size_t bytes = Mixer::workspaceBytes(*binding_);
+  size_t bytes = Mixer::hostWorkspaceBytes(*binding_);
   if (bytes > workspace_.size && int64_t(bytes) <= limit && !workspace_.resize(bytes))
     return fail(options_,
                 fmt::format("not enough memory: this call needs {} for intermediates", bytesText(int64_t(bytes))));
@@ -292,7 +282,7 @@ int Session::run(const Tensors &inputs, Tensors &outputs, ThreadPool &pool) {
   MixerStatus status = mixer_->run(*binding_, in.data(), out.data(), call, error);
   if (status == MixerStatus::Done)
     return kDone;
-  if (status == MixerStatus::OutOfMemory)
+  if (status == MixerStatus::OverLimit)
     error += "; --workspace-limit raises it";
   return fail(options_, error);
 }

@@ -14,6 +14,12 @@ int emitStage(const Options &options) {
   bool gpu = stage == "cuda" || stage == "ptx" || stage == "cubin";
   if (gpu && options.target == "cpu")
     actual.target = "cuda";
+  bool device = stage == "ptx" || stage == "cubin" || stage == "kernel";
+  std::string lacking;
+  if (device && !resolveArch(actual.target, actual.arch, lacking))
+    return fail(options,
+                fmt::format("{}; to compile for a GPU that is not here, name its arch: --arch sm_90a", lacking),
+                kUnavailable);
   if (stage != "cuda") // text, which needs nothing of CUDA's
     if (int status = checkTargetOption(actual))
       return status;

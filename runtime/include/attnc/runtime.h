@@ -170,13 +170,17 @@ ATTNC_API void attnc_kernel_counters(const attnc_kernel *kernel, attnc_counters 
  *elements share memory; an output must not overlap an input or another output. Tensors are read and written during the
  *call only. When shapes and dtypes are ones that the kernel has seen before and the call brings a workspace, nothing is
  *allocated.
+ *
+ *Target cuda: each tensor may be in the memory of the CPU (it is copied) or of the GPU (kDLCUDA), the workspace is memory
+ *of the GPU. A call whose tensors are all on the GPU returns when its work is in the stream; where an input promises to
+ *hold positions it waits for that one. Failures of kernels show in the next call that waits.
  *===----------------------------------------------------------------------===*/
 
 typedef struct {
   size_t size;
-  void *workspace; /* aligned to 64; NULL: taken from the engine's allocator */
+  void *workspace; /* aligned to 64; NULL: taken from the engine's allocator, or from the GPU */
   size_t workspace_size;
-  void *stream; /* device targets only; NULL */
+  void *stream; /* target cuda: a CUstream, NULL for the default one; else NULL */
 } attnc_call;
 
 /* Shape and dtype that output |index| will have. |shape| has room for |capacity| extents; |*out_rank| is what it needs.
