@@ -98,7 +98,8 @@ class Gen(Arguments, Reals, Discrete, Places, Recurrences, Attention, Gradients)
             o = self.fresh("o")
             if kind == "real" and ("max[" in v.text or "min[" in v.text):
                 v = Val(f"clamp({v.text}, -1000, 1000)", v.axes, v.absent)
-            default = {"real": "-1", "int": "-1", "bool": "false"}[kind]
+            # Either truth value, so that an absent condition shows whatever is computed in its place.
+            default = "-1" if kind != "bool" else ("true", "false")[len(v.text) % 2]
             self.lines.append(f"  {o} = fill({v.text}, {default}{self.tail()})")
             dtype = {"real": r.choice([""] * 24 + ["f32", "f64", "bf16", "f16"]), "int": r.choice(["i64", "i64", "i32"]), "bool": "bool"}[kind]
             if dtype == "i32":
