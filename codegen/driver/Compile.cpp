@@ -6,6 +6,7 @@
 #include "codegen/cuda/Nvrtc.h"
 #include "codegen/driver/Buffers.h"
 #include "codegen/driver/Explain.h"
+#include "codegen/driver/ExplainCuda.h"
 #include "dialect/attn/Attn.h"
 #include "dialect/attn/Emit.h"
 #include "dialect/tile/Tile.h"
@@ -193,11 +194,11 @@ private:
   bool toTarget() {
     const std::string &stage = request_.stage;
     warnOfHints();
-    if (stage == "attn" || stage == "tile" || stage == "explain")
+    if (stage == "attn" || stage == "tile" || (stage == "explain" && request_.target != "cuda"))
       return true;
     if (stage == "cuda")
       return toCuda();
-    if (stage == "ptx" || stage == "cubin")
+    if (stage == "ptx" || stage == "cubin" || stage == "explain")
       return toDevice();
     KernelCache cache = request_.cacheDirectory.empty() ? KernelCache::disabled()
                                                         : KernelCache(request_.cacheDirectory, request_.cacheLimit);
@@ -261,10 +262,10 @@ private:
   }
 
   bool toDevice() {
+    std::string explanation = std::move(answer_.stage), text, error;
     if (!toCuda())
       return false;
-    std::string text = std::move(answer_.stage), error;
-    answer_.stage.clear();
+    text = std::move(answer_.stage);
     cuda::NvrtcOutput output;
     switch (cuda::compileWithNvrtc(text, request_.arch, request_.stage == "ptx", output, error)) {
     case cuda::NvrtcResult::Done:
@@ -276,10 +277,16 @@ private:
     case cuda::NvrtcResult::ArchNotSupported:
       return stop(CompileAnswer::Unavailable, error);
     }
+    if (request_.stage == "explain") {
+      explainCuda(output, plan_, request_.arch, answer_.explainText, explanation);
+      answer_.stage = std::move(explanation);
+      return true;
+    }
     if (request_.stage != "blob") {
       answer_.stage = std::move(output.code);
       return true;
     }
+    answer_.stage.clear();
     answer_.blob.form = KernelBlob::Form::Cubin;
     answer_.blob.image = std::move(output.code);
     answer_.blob.plan = plan_.serialize();

@@ -20,7 +20,7 @@ int makePlan(const Options &options, const Session &session, const std::vector<i
 }
 
 int runExplain(const Options &options) {
-  if (int status = checkTargetOption(options))
+  if (int status = checkTargetOption(options, TargetUse::Compiled))
     return status;
   Session session(options);
   if (int status = session.openWithAllInputs())

@@ -64,12 +64,15 @@ const std::string &compilerStamp() {
   return stamp;
 }
 
-int checkTargetOption(const Options &options) {
-  std::string error;
+int checkTargetOption(const Options &options, TargetUse use) {
+  std::string error, arch = options.arch;
   if (!checkTarget(options.target, options.arch, error))
     return fail(options, error);
-  std::string arch = options.arch;
-  return resolveArch(options.target, arch, error) ? kDone : fail(options, error, kUnavailable);
+  if (use == TargetUse::Named || resolveArch(options.target, arch, error))
+    return kDone;
+  if (use == TargetUse::Compiled)
+    error += "; to compile for a GPU that is not here, name its arch: --arch sm_90a";
+  return fail(options, error, kUnavailable);
 }
 
 bool askCompiler(const Options &options, const CompileRequest &request, CompileAnswer &answer) {

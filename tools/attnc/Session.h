@@ -12,8 +12,10 @@
 namespace attnc::cli {
 
 /// Unknown targets and archs (kWrong), targets that are not available here (kUnavailable, with what was looked for);
-/// else kDone.
-int checkTargetOption(const Options &options);
+/// else kDone. To be Compiled for, a GPU need not be here where its arch is given; a target that is only Named need not
+/// be available at all.
+enum class TargetUse { Run, Compiled, Named };
+int checkTargetOption(const Options &options, TargetUse use = TargetUse::Run);
 
 /// Opens libattnc.so and asks it. Answers with messages that were not shown yet; false after a message when there is no
 /// library.

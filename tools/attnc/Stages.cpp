@@ -14,15 +14,9 @@ int emitStage(const Options &options) {
   bool gpu = stage == "cuda" || stage == "ptx" || stage == "cubin";
   if (gpu && options.target == "cpu")
     actual.target = "cuda";
-  bool device = stage == "ptx" || stage == "cubin" || stage == "kernel";
-  std::string lacking;
-  if (device && !resolveArch(actual.target, actual.arch, lacking))
-    return fail(options,
-                fmt::format("{}; to compile for a GPU that is not here, name its arch: --arch sm_90a", lacking),
-                kUnavailable);
-  if (stage != "cuda") // text, which needs nothing of CUDA's
-    if (int status = checkTargetOption(actual))
-      return status;
+  bool code = stage == "ptx" || stage == "cubin" || stage == "kernel";
+  if (int status = checkTargetOption(actual, code ? TargetUse::Compiled : TargetUse::Named))
+    return status;
   if (options.output.empty() && (stage == "obj" || stage == "kernel" || stage == "cubin") && isatty(1))
     return fail(options, fmt::format("--emit={} is not text; give -o FILE", stage));
 
