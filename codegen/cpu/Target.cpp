@@ -15,7 +15,6 @@
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
-#include "llvm/IR/OptBisect.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
@@ -173,24 +172,25 @@ std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &co
 
 namespace {
 /// Leaves out what takes time and finds nothing here. Loop strength reduction takes half of the code generator's time
-/// on loops with many arrays, whose addresses are already in the shape that it looks for. A gate belongs to the LLVM
-/// context, unlike LLVM's command-line options.
-class Gate : public llvm::OptPassGate {
+/// on loops with many arrays, whose addresses are already in the shape that it looks for. Left out here, unlike by a
+/// gate, their analyses are not computed either; and nothing global is set, as it is by LLVM's command-line options.
+class Passes : public llvm::legacy::PassManager {
 public:
-  bool isEnabled() const override { return true; }
-  bool shouldRunPass(const StringRef pass, StringRef) override {
-    return pass != "Loop Strength Reduction" && pass != "X86 Domain Reassignment Pass" &&
-           pass != "Canonicalize Freeze Instructions in Loops";
+  void add(llvm::Pass *pass) override {
+    StringRef name = pass->getPassName();
+    if (name == "Loop Strength Reduction" || name == "X86 Domain Reassignment Pass" ||
+        name == "Canonicalize Freeze Instructions in Loops")
+      delete pass;
+    else
+      PassManager::add(pass);
   }
 };
 } // namespace
 
 static std::string emit(llvm::Module &module, llvm::TargetMachine &machine, llvm::CodeGenFileType kind) {
-  static Gate gate;
-  module.getContext().setOptPassGate(gate);
   llvm::SmallString<0> bytes;
   llvm::raw_svector_ostream os(bytes);
-  llvm::legacy::PassManager pm;
+  Passes pm;
   llvm::TargetLibraryInfoImpl library(machine.getTargetTriple());
   library.disableAllFunctions();
   pm.add(new llvm::TargetLibraryInfoWrapperPass(library));

@@ -78,7 +78,7 @@ int checkTargetOption(const Options &options, TargetUse use) {
 bool askCompiler(const Options &options, const CompileRequest &request, CompileAnswer &answer) {
   using Compile = decltype(&attnc_private_compile);
   using Free = decltype(&attnc_private_free);
-  static void *library = dlopen(libraryPath().c_str(), RTLD_NOW | RTLD_LOCAL);
+  static void *library = dlopen(libraryPath().c_str(), RTLD_LAZY | RTLD_LOCAL);
   if (!library) {
     const char *why = dlerror();
     fail(options, fmt::format("the compiler's library cannot be opened: {}", why ? why : libraryPath()), kUnavailable);
