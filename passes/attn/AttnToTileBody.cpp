@@ -107,6 +107,16 @@ bool Body::isInside(Value v, const Env &env, int axis) {
 }
 
 std::optional<bool> Body::decide(attn::MapOp compare, const Env &env) {
+  std::optional<bool> known = compared(compare, env);
+  if (known || !e.probe_ || e.probe_->decided)
+    return known;
+  e.bounds_[e.probe_->at] = e.probe_->bounds;
+  e.probe_->decided = compared(compare, env).has_value();
+  e.bounds_.erase(e.probe_->at);
+  return std::nullopt;
+}
+
+std::optional<bool> Body::compared(attn::MapOp compare, const Env &env) {
   using F = attn::MapFn;
   F fn = compare.getFn();
   if (fn < F::Lt || fn > F::Ne || !attn::typeOf(compare.getOperands()[0]).isInt())

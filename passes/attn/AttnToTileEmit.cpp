@@ -86,62 +86,86 @@ LogicalResult Emitter::emitStage(Stage &stage, const Env &fixed) {
   return failure();
 }
 
-/// Stages in the body of a loop whose first round is written out.
-static constexpr size_t kPeeled = 40;
-
 LogicalResult Emitter::emitNodes(std::vector<std::unique_ptr<Node>> &nodes, const Env &fixed) {
-  for (auto &node : nodes) {
-    if (!node->isLoop()) {
-      if (failed(emitStage(plan.stages[node->stage], fixed)))
-        return failure();
-      continue;
-    }
-    if (node->dir > 0)
-      TALLY("attn-to-tile: a loop upwards");
-    else
-      TALLY("attn-to-tile: a loop downwards");
-    if (llvm::any_of(node->body, [](auto &inside) { return inside->isLoop(); }))
-      TALLY("attn-to-tile: a loop in a loop");
-    // The first round of an innermost loop stands by itself: there, and only there, reads one step back go to the init.
-    Scalars top(prologue.b, loc, prologue);
-    const AxisInfo &axis = graph.axes[node->axis];
-    Value n = extentOf(node->axis), zero = integer(0), one = integer(1), minus = integer(-1);
-    bool up = node->dir > 0;
-    bool peel =
-        node->body.size() <= kPeeled && llvm::none_of(node->body, [](auto &inside) { return inside->isLoop(); });
-    Value start = up ? zero : top.sub(n, one), end = up ? n : minus, step = up ? one : minus, second = start;
-    auto round = [&](Value lo, Value hi, Value at) -> LogicalResult {
-      auto loop = b.create<tile::ForOp>(loc, lo, hi, step);
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToEnd(&loop.getBody().front());
-      Env env = fixed;
-      assign(env, node->axis, at ? at : loop.getIv());
-      known(loop.getIv(), axis.extent);
-      if (peel)
-        bounds_[loop.getIv()] = up ? Bounds{1, 0} : Bounds{0, 1};
-      return emitNodes(node->body, env);
-    };
-    if (peel) {
-      TALLY("attn-to-tile: the first round of a loop by itself");
-      if (up) {
-        second = top.min(n, one);
-        if (failed(round(zero, second, zero)))
-          return failure();
-      } else {
-        second = top.sub(start, one);
-        Value only = top.max(second, minus);
-        if (!constantOf(start)) {
-          known(start, axis.extent);
-          exact_[start] = extentMake(attnc::ExtentOp::Sub, {axis.extent, extentConst(1)});
-        }
-        if (failed(round(start, only, start)))
-          return failure();
-      }
-    }
-    if (failed(round(peel && up ? one : second, end, nullptr)))
+  for (auto &node : nodes)
+    if (failed(node->isLoop() ? emitLoop(*node, fixed) : emitStage(plan.stages[node->stage], fixed)))
       return failure();
+  return success();
+}
+
+LogicalResult Emitter::emitLoop(Node &node, const Env &fixed) {
+  bool up = node.dir > 0;
+  if (up)
+    TALLY("attn-to-tile: a loop upwards");
+  else
+    TALLY("attn-to-tile: a loop downwards");
+  if (llvm::any_of(node.body, [](auto &inside) { return inside->isLoop(); }))
+    TALLY("attn-to-tile: a loop in a loop");
+  Scalars top(prologue.b, loc, prologue);
+  Value n = extentOf(node.axis), zero = integer(0), one = integer(1), minus = integer(-1);
+  Rounds rounds{node.axis, up, up ? zero : top.sub(n, one), {}, {}};
+  auto loop = b.create<tile::ForOp>(loc, rounds.start, up ? n : minus, up ? one : minus);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToEnd(&loop.getBody().front());
+  known(loop.getIv(), graph.axes[node.axis].extent);
+  Env env = fixed;
+  assign(env, node.axis, loop.getIv());
+  for (auto &inside : node.body) {
+    if (inside->isLoop()) {
+      rounds.first = rounds.later = {};
+      if (failed(emitLoop(*inside, env)))
+        return failure();
+    } else if (failed(emitInRounds(plan.stages[inside->stage], rounds, env))) {
+      return failure();
+    }
   }
   return success();
+}
+
+LogicalResult Emitter::emitInRounds(Stage &stage, Rounds &rounds, const Env &env) {
+  Value at = lookup(env, rounds.axis), step = integer(rounds.up ? 1 : -1);
+  const ExtentRef &extent = graph.axes[rounds.axis].extent;
+  Block *block = b.getInsertionBlock();
+  Operation *last = block->empty() ? nullptr : &block->back();
+  probe_ = Probe{at, rounds.up ? Bounds{1, 0} : Bounds{0, 1}, false};
+  LogicalResult result = emitStage(stage, env);
+  bool depends = probe_->decided;
+  probe_ = std::nullopt;
+  if (failed(result))
+    return failure();
+  if (!depends) {
+    rounds.first = rounds.later = {};
+    return success();
+  }
+  // Positions are remembered by address: what is not kept must not be freed before the end.
+  while (!block->empty() && &block->back() != last)
+    block->back().moveBefore(&dropped_, dropped_.begin());
+  if (!rounds.later) {
+    // Loops of one round or none: the first round's, and that of the others.
+    Scalars s(b, loc, prologue), top(prologue.b, loc, prologue);
+    Value next = s.add(at, step), second = top.add(rounds.start, step);
+    Value end = rounds.up ? s.min(next, second) : s.max(next, second);
+    Value begin = rounds.up ? s.max(at, second) : s.min(at, second);
+    rounds.first = b.create<tile::ForOp>(loc, at, end, step);
+    rounds.later = b.create<tile::ForOp>(loc, begin, next, step);
+    Value iv = rounds.later.getIv();
+    known(iv, extent);
+    bounds_[iv] = rounds.up ? Bounds{1, 0} : Bounds{0, 1};
+    if (!constantOf(rounds.start)) {
+      known(rounds.start, extent);
+      exact_[rounds.start] = extentMake(attnc::ExtentOp::Sub, {extent, extentConst(1)});
+    }
+  }
+  TALLY("attn-to-tile: the first round of a stage by itself");
+  auto emitIn = [&](tile::ForOp loop, Value position) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToEnd(&loop.getBody().front());
+    Env own = env;
+    assign(own, rounds.axis, position);
+    return emitStage(stage, own);
+  };
+  return success(succeeded(emitIn(rounds.first, rounds.start)) &&
+                 succeeded(emitIn(rounds.later, rounds.later.getIv())));
 }
 
 LogicalResult Emitter::emitKernel(Kernel &kernel) {
@@ -196,7 +220,13 @@ LogicalResult Emitter::emitKernel(Kernel &kernel) {
     Value hi = b.create<arith::MinSIOp>(loc, b.create<arith::AddIOp>(loc, lo, size), extentOf(g.axis));
     blocks_[g.axis] = {lo, hi};
   }
-  return emitNodes(kernel.schedule, fixed);
+  if (failed(emitNodes(kernel.schedule, fixed)))
+    return failure();
+  // Of versions that were dropped.
+  for (auto alloc : llvm::make_early_inc_range(op.getBody().getOps<tile::AllocOp>()))
+    if (alloc->use_empty())
+      alloc.erase();
+  return success();
 }
 
 LogicalResult Emitter::run() {

@@ -36,6 +36,15 @@ private:
   // AttnToTileEmit.cpp: kernels and loops.
   mlir::LogicalResult emitKernel(Kernel &kernel);
   mlir::LogicalResult emitNodes(std::vector<std::unique_ptr<Node>> &nodes, const Env &fixed);
+  mlir::LogicalResult emitLoop(Node &node, const Env &fixed);
+  /// The rounds of a loop, while its body is emitted; the loops of the last stage that the first round differs in.
+  struct Rounds {
+    int axis;
+    bool up;
+    Value start;
+    tile::ForOp first, later;
+  };
+  mlir::LogicalResult emitInRounds(Stage &stage, Rounds &rounds, const Env &env);
   mlir::LogicalResult emitStage(Stage &stage, const Env &fixed);
   // AttnToTileNest.cpp: stages.
   mlir::LogicalResult emitMap(Stage &stage, const Env &fixed);
@@ -82,6 +91,14 @@ private:
     int64_t low = 0, high = 0;
   };
   llvm::DenseMap<Value, Bounds> bounds_;
+  /// Would closer bounds of `at` decide a comparison?
+  struct Probe {
+    Value at;
+    Bounds bounds;
+    bool decided;
+  };
+  std::optional<Probe> probe_;
+  mlir::Block dropped_; ///< what was emitted to see that
   /// Positions that are an extent less something.
   llvm::DenseMap<Value, ExtentRef> exact_;
   /// Last leaf of a composite -> all leaves and the length that their flat position is below.
@@ -127,6 +144,7 @@ private:
   bool isInside(Value v, const Env &env, int axis);
   /// What a comparison of positions is everywhere in the body, if that is known.
   std::optional<bool> decide(attn::MapOp compare, const Env &env);
+  std::optional<bool> compared(attn::MapOp compare, const Env &env);
   Env restrict(const Env &env, Value v);
   std::map<std::pair<void *, std::vector<void *>>, Value> memo_;
   Value core_, coreResult_;

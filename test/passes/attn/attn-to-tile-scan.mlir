@@ -1,20 +1,27 @@
 // Recurrences: loops, memory of states, read-outs.
 // RUN: attn-opt %s --attn-to-tile | FileCheck %s
 
-// The state is overwritten in place; the gate and the read-out run in the same step. The first step stands by itself, so that
-// the others need no condition for the init. The last state is copied after the loop.
+// The state is overwritten in place; the gate and the read-out run in the same step. What the first step computes in its own
+// way, and that alone, is written twice, so that the others need no condition for the init. The last state is copied after
+// the loop.
 // CHECK-LABEL: tile.program @gla
 // CHECK: tile.kernel grid [%{{.+}} = %b] {
 // CHECK: %[[S:.+]] = tile.alloc [%c16_i64, %c16_i64] {name = "S"} : <f32, 2>
 // CHECK: %[[G:.+]] = tile.alloc [%c16_i64] {name = "exp"} : <f32, 1>
-// CHECK: tile.for %{{.+}} = %c0_i64 to %{{.+}} step %c1_i64 {
-// CHECK-NOT: tile.load %[[S]]
-// CHECK: tile.store %{{.+}}, %[[S]]
-// CHECK: tile.for %[[T:.+]] = %c1_i64 to %t step %c1_i64 {
+// CHECK: tile.for %[[T:.+]] = %c0_i64 to %t step %c1_i64 {
 // CHECK: tile.load %g[%{{.+}}, %[[T]], %{{.+}}]
 // CHECK: math.exp
 // CHECK: tile.store %{{.+}}, %[[G]]
+// CHECK: %[[NEXT:.+]] = arith.addi %[[T]], %c1_i64
+// CHECK: %[[END:.+]] = arith.minsi %[[NEXT]], %c1_i64
+// CHECK: %[[LATER:.+]] = arith.maxsi %[[T]], %c1_i64
+// CHECK: tile.for %{{.+}} = %[[T]] to %[[END]] step %c1_i64 {
+// CHECK-NOT: tile.load %[[S]][
+// CHECK: tile.load %k[%{{.+}}, %c0_i64, %{{.+}}]
+// CHECK: tile.store %{{.+}}, %[[S]]
+// CHECK: tile.for %{{.+}} = %[[LATER]] to %[[NEXT]] step %c1_i64 {
 // CHECK-NOT: arith.select
+// CHECK-NOT: math.exp
 // CHECK: tile.load %[[S]][%[[A:.+]], %[[C:.+]]]
 // CHECK: tile.store %{{.+}}, %[[S]][%[[A]], %[[C]]]
 // CHECK: tile.nest par [%{{.+}} = %c0_i64 to %c16_i64] red [%{{.+}} = %c0_i64 to %c16_i64]
