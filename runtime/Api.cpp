@@ -3,6 +3,7 @@
 #include "runtime/ApiTypes.h"
 #include "runtime/CacheBytes.h"
 #include "runtime/CacheSignature.h"
+#include "runtime/Package.h"
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -172,6 +173,19 @@ attnc_error *attnc_kernel_load_file(attnc_engine *engine, const char *path, attn
     std::shared_ptr<Mixer> mixer = Mixer::load(bytes, error);
     if (!mixer)
       return makeError(ATTNC_UNAVAILABLE, fmt::format("{}: {}", path, error));
+    return makeKernel(engine->data, mixer, {}, {}, out_kernel);
+  });
+}
+
+attnc_error *attnc_package_load(attnc_engine *engine, const char *folder, const char *target,
+                                attnc_kernel **out_kernel) {
+  return guarded([&]() -> attnc_error * {
+    if (!engine || !folder || !out_kernel)
+      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_package_load: an argument is NULL");
+    std::string error;
+    std::shared_ptr<Mixer> mixer = loadPackage(folder, target ? target : "cpu", error);
+    if (!mixer)
+      return makeError(ATTNC_UNAVAILABLE, error);
     return makeKernel(engine->data, mixer, {}, {}, out_kernel);
   });
 }

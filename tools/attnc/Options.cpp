@@ -47,7 +47,7 @@ const OptionInfo kOptions[] = {
     {"--workspace-limit", "rvb", "BYTES", "refuse calls that need more memory for intermediates; K, M, G may follow"},
     {"--no-cache", "rvb", nullptr, "neither read nor write the kernel cache"},
     {"--seed", "vb", "S", "seed of the random inputs"},
-    {"--emit", "c", "ast|attn|tile|llvm|asm|obj|kernel|cuda|ptx|cubin", "the stage to print"},
+    {"--emit", "c", "ast|attn|tile|llvm|asm|obj|kernel|package|cuda|ptx|cubin", "the stage to print"},
     {"--json", "kervxb", nullptr, "results as JSON; schema in docs/cli.md"},
 };
 
@@ -174,7 +174,7 @@ private:
     if (command_->letter != 'k' && options_.specs.size() > 1)
       return fail(fmt::format("one spec expected, but '{}' and '{}' were given", options_.specs[0], options_.specs[1]));
     if (command_->letter == 'c' && options_.emit.empty())
-      return fail("which stage? --emit=ast, attn, tile, llvm, asm, obj, kernel, cuda, ptx or cubin");
+      return fail("which stage? --emit=ast, attn, tile, llvm, asm, obj, kernel, package, cuda, ptx or cubin");
     return true;
   }
 
@@ -269,15 +269,15 @@ private:
         return fail(fmt::format("--seed {}: expected an integer of at least 0", value));
       options_.seed = uint64_t(number);
     } else if (name == "--emit") {
-      static const std::vector<std::string> stages = {"ast", "attn",   "tile", "llvm", "asm",
-                                                      "obj", "kernel", "cuda", "ptx",  "cubin"};
+      static const std::vector<std::string> stages = {"ast",    "attn",    "tile", "llvm", "asm",  "obj",
+                                                      "kernel", "package", "cuda", "ptx",  "cubin"};
       bool found = false;
       for (const std::string &s : stages)
         found |= s == value;
       if (!found)
         return fail(fmt::format(
-            "--emit={}: unknown stage{}; there are ast, attn, tile, llvm, asm, obj, kernel, cuda, ptx, cubin", value,
-            nearest(value, stages)));
+            "--emit={}: unknown stage{}; there are ast, attn, tile, llvm, asm, obj, kernel, package, cuda, ptx, cubin",
+            value, nearest(value, stages)));
       if (!once(name, options_.emit))
         return false;
       options_.emit = value;

@@ -7,8 +7,12 @@
 
 namespace attnc::cli {
 
+int emitPackage(const Options &options); // Package.cpp
+
 /// Without --sizes the text is general: no symbol has a value. With them, it is what a call of these sizes would get.
 int emitStage(const Options &options) {
+  if (options.emit == "package")
+    return emitPackage(options);
   Options actual = options;
   const std::string &stage = options.emit;
   bool gpu = stage == "cuda" || stage == "ptx" || stage == "cubin";

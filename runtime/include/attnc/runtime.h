@@ -112,6 +112,9 @@ ATTNC_API void attnc_engine_release(attnc_engine *engine);
 ATTNC_API attnc_error *attnc_kernel_load(attnc_engine *engine, const void *data, size_t size,
                                          attnc_kernel **out_kernel);
 ATTNC_API attnc_error *attnc_kernel_load_file(attnc_engine *engine, const char *path, attnc_kernel **out_kernel);
+/* The best code for this machine in a folder of `attnc compile --emit=package`. |target|: "cpu" (NULL) or "cuda". */
+ATTNC_API attnc_error *attnc_package_load(attnc_engine *engine, const char *folder, const char *target,
+                                          attnc_kernel **out_kernel);
 /* All code compiled so far. Free |*out_data| with attnc_free(). */
 ATTNC_API attnc_error *attnc_kernel_save(const attnc_kernel *kernel, void **out_data, size_t *out_size);
 ATTNC_API void attnc_free(void *data);
@@ -171,9 +174,9 @@ ATTNC_API void attnc_kernel_counters(const attnc_kernel *kernel, attnc_counters 
  *call only. When shapes and dtypes are ones that the kernel has seen before and the call brings a workspace, nothing is
  *allocated.
  *
- *Target cuda: each tensor may be in the memory of the CPU (it is copied) or of the GPU (kDLCUDA), the workspace is memory
- *of the GPU. A call whose tensors are all on the GPU returns when its work is in the stream; where an input promises to
- *hold positions it waits for that one. Failures of kernels show in the next call that waits.
+ *Target cuda: each tensor may be in the memory of the CPU (it is copied) or of the GPU (kDLCUDA), the workspace is
+ *memory of the GPU. A call whose tensors are all on the GPU returns when its work is in the stream; where an input
+ *promises to hold positions it waits for that one. Failures of kernels show in the next call that waits.
  *===----------------------------------------------------------------------===*/
 
 typedef struct {
