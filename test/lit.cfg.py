@@ -4,6 +4,7 @@
 #   %python      the interpreter that has numpy
 #   %exactly     FileCheck that compares whole lines, blanks included: for rendered diagnostics and trees. The CHECK lines of such
 #                a test are refreshed by test/update_checks.py; read the diff like code
+#   %attnc       its path, for scripts that start it
 #   %fake_cuda   the folder of the stand-ins for CUDA's libraries
 #
 # Features: compiler (built with MLIR), nvrtc (CUDA's compiler is here), avx2, avx512. A test named *.slow.* runs only with --param slow=1.
@@ -57,5 +58,6 @@ for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH"):
 
 config.substitutions.append(("%python", config.python))
 config.substitutions.append(("%exactly", "FileCheck --strict-whitespace --match-full-lines --dump-input=fail"))
+config.substitutions.append(("%attnc", os.path.join(config.build_dir, "bin", "attnc")))
 config.substitutions.append(("%fake_cuda", os.path.join(config.test_exec_root, "fake_cuda")))
 config.substitutions.append(("%test_root", config.test_source_root))

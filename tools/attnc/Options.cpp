@@ -47,6 +47,7 @@ const OptionInfo kOptions[] = {
     {"--workspace-limit", "rvb", "BYTES", "refuse calls that need more memory for intermediates; K, M, G may follow"},
     {"--no-cache", "rvb", nullptr, "neither read nor write the kernel cache"},
     {"--seed", "vb", "S", "seed of the random inputs"},
+    {"--save", "v", "DIR", "write inputs and reference outputs of each call"},
     {"--emit", "c", "ast|attn|tile|llvm|asm|obj|kernel|package|cuda|ptx|cubin", "the stage to print"},
     {"--json", "kervxb", nullptr, "results as JSON; schema in docs/cli.md"},
 };
@@ -232,6 +233,10 @@ private:
       if (!once(name, options_.output))
         return false;
       options_.output = value;
+    } else if (name == "--save") {
+      if (!once(name, options_.save))
+        return false;
+      options_.save = value;
     } else if (name == "--mixer") {
       if (!once(name, options_.mixer))
         return false;

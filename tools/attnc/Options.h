@@ -32,6 +32,7 @@ struct Options {
   uint64_t seed = 0;
   std::string emit;
   std::string output; ///< -o
+  std::string save;   ///< folder for what verify compares
   bool json = false;
   bool noCache = false;
   int64_t workspaceLimit = 0; ///< bytes; 0: the default of runtime/Kernel.h

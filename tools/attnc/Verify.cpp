@@ -7,13 +7,17 @@
 //===----------------------------------------------------------------------===//
 #include "frontend/reference/Reference.h"
 #include "runtime/Bind.h"
+#include "runtime/Safetensors.h"
 #include "tools/attnc/Conditions.h"
 #include "tools/attnc/Sample.h"
 #include "tools/attnc/Session.h"
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 namespace attnc::cli {
 
@@ -212,6 +216,8 @@ private:
       referenceSeconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
     conditions_.collect(program, expected);
+    if (!options_.save.empty() && !save(inputs, expected, error))
+      return fail(options_, error);
     if (int status = session.openKernel(inputs))
       return status;
     if (int status = session.run(inputs, outputs, pool_))
@@ -254,6 +260,17 @@ private:
     if (!options_.json && !printOut(line + "\n"))
       return kWrong;
     return kDone;
+  }
+
+  /// As DIR/CALL.inputs.safetensors and DIR/CALL.expected.safetensors, calls counted from 0 as in --json.
+  bool save(const Tensors &inputs, const Tensors &expected, std::string &error) const {
+    if (mkdir(options_.save.c_str(), 0777) != 0 && errno != EEXIST) {
+      error = fmt::format("--save {}: the folder cannot be made: {}", options_.save, std::strerror(errno));
+      return false;
+    }
+    std::string name = fmt::format("{}/{}", options_.save, calls_);
+    return writeSafetensors(name + ".inputs.safetensors", inputs, error) &&
+           writeSafetensors(name + ".expected.safetensors", expected, error);
   }
 
   const Options &options_;
