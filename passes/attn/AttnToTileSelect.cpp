@@ -155,6 +155,12 @@ LogicalResult Emitter::emitScatter(Stage &stage, const Env &fixed) {
           Value at = body.emit(p, env);
           if (!(ok &= bool(at)))
             return;
+          // Along a loop outside only one place is at hand.
+          if (Value here = lookup(fixed, a)) {
+            Value same = b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::eq, at, here);
+            inside = b.create<arith::AndIOp>(loc, inside, same);
+            continue;
+          }
           at = body.s.clamp(at, extentOf(a));
           if (!constantOf(at))
             known(at, graph.axes[a].extent);

@@ -275,20 +275,23 @@ Value decomposeCum(CumOp op, AxisTable &table, int64_t cycle, bool nested) {
   if (op.getGuard())
     x = b.select(op.getGuard(), x, identityOf(b, op.getRed(), typeOf(x).getElem()));
   Operation *self = b.placeholder(op.getType());
-  // The flat predecessor: the innermost axis steps, and where it is at its start it wraps and the next one steps.
-  SmallVector<Value> indices(axes.size());
-  Value atStart;
-  for (size_t k = axes.size(); k-- > 0;) {
-    Value i = b.index(axes[k]), one = b.integer(1);
-    Value end = b.sub(b.extent(table, table.extent(axes[k])), one);
-    Value start = reversed ? end : b.integer(0), wrapped = reversed ? b.integer(0) : end;
-    Value here = b.eq(i, start);
-    Value step = reversed ? b.add(i, one) : b.sub(i, one);
-    if (k > 0)
-      step = b.select(here, wrapped, step);
-    indices[k] = atStart ? b.select(atStart, step, i) : step;
-    atStart = b.andOf(here, atStart);
+  // The digits of the flat position before; the first step has none.
+  Value flat, length;
+  for (StringAttr axis : axes) {
+    Value e = b.extent(table, table.extent(axis));
+    flat = flat ? b.add(b.mul(flat, e), b.index(axis)) : b.index(axis);
+    length = length ? b.mul(length, e) : e;
   }
+  Value one = b.integer(1);
+  Value atStart = b.eq(flat, reversed ? b.sub(length, one) : b.integer(0));
+  SmallVector<Value> indices(axes.size());
+  Value rest = reversed ? b.add(flat, one) : b.sub(flat, one);
+  for (size_t k = axes.size(); k-- > 1;) {
+    Value e = b.extent(table, table.extent(axes[k]));
+    indices[k] = b.map(MapFn::Mod, {rest, e});
+    rest = b.map(MapFn::IDiv, {rest, e});
+  }
+  indices[0] = rest;
   Value before = b.read(self->getResult(0), axes, indices);
   Value body = b.select(atStart, x, b.map(combinerOf(op.getRed()), {before, x}));
   SmallVector<int64_t> dirs(axes.size(), reversed ? -1 : 1);

@@ -333,10 +333,16 @@ namespace {
 /// Positions that replace axes.
 using Moves = llvm::SmallDenseMap<StringAttr, Value>;
 
-/// An index as the axis `axis` plus `rest` (null: 0), which does not depend on it.
+/// An index as the flat position over `axes` (last fastest) plus `rest` (null: 0), which does not depend on them.
 struct Shift {
-  StringAttr axis;
+  Axes axes;
   Value rest;
+};
+
+/// Replaced axes of a read whose indices are the digits of one position, the first axis first; most are one axis alone.
+struct Digits {
+  SmallVector<unsigned, 2> places;
+  Value position;
 };
 } // namespace
 
@@ -363,45 +369,140 @@ static Value moved(Build &b, Value v, const Moves &moves) {
   return b.read(v, own, at);
 }
 
-static std::optional<Shift> shiftOf(Build &b, Value index, StringAttr axis) {
-  if (auto op = index.getDefiningOp<IndexOp>())
-    return op.getAxisAttr() == axis ? std::optional<Shift>(Shift{axis, Value()}) : std::nullopt;
+static MapOp mapOf(Value v, MapFn fn) {
+  auto map = v.getDefiningOp<MapOp>();
+  return map && map.getFn() == fn ? map : MapOp();
+}
+
+/// Whether both are the same expression of positions; equal ops are not shared yet.
+static bool sameIndex(Value x, Value y) {
+  if (x == y)
+    return true;
+  Operation *p = x.getDefiningOp(), *q = y.getDefiningOp();
+  return isa<MapOp, IndexOp, ConstOp, ExtentOp>(p) && p->getName() == q->getName() &&
+         p->getPropertiesAsAttribute() == q->getPropertiesAsAttribute() && p->getNumOperands() == q->getNumOperands() &&
+         llvm::all_of(llvm::zip(p->getOperands(), q->getOperands()),
+                      [](auto pair) { return sameIndex(std::get<0>(pair), std::get<1>(pair)); });
+}
+
+static bool isExtent(Value v, const AxisTable &table, StringAttr axis) {
+  if (auto op = v.getDefiningOp<ExtentOp>())
+    return extentEqual(table.parse(op.getText()), table.extent(axis));
+  std::optional<int64_t> c = constInt(v);
+  return c && c == extentAsConst(table.extent(axis));
+}
+
+/// n * U + u, over one axis or more, without a rest; empty when it is none.
+static Axes flatAxes(Value v, const AxisTable &table) {
+  if (auto op = v.getDefiningOp<IndexOp>())
+    return {op.getAxisAttr()};
+  MapOp sum = mapOf(v, MapFn::Add);
+  for (unsigned side : {0, 1}) {
+    auto last = sum ? sum.getArgs()[1 - side].getDefiningOp<IndexOp>() : IndexOp();
+    MapOp scaled = last ? mapOf(sum.getArgs()[side], MapFn::Mul) : MapOp();
+    for (unsigned factor : {1, 0})
+      if (scaled && isExtent(scaled.getArgs()[factor], table, last.getAxisAttr())) {
+        Axes axes = flatAxes(scaled.getArgs()[1 - factor], table);
+        if (!axes.empty() && !llvm::is_contained(axes, last.getAxisAttr())) {
+          axes.push_back(last.getAxisAttr());
+          return axes;
+        }
+      }
+  }
+  return {};
+}
+
+/// The index as a flat position over axes that `allowed` holds for, several rather than one, plus a rest.
+static std::optional<Shift> shiftOf(Build &b, Value index, const AxisTable &table,
+                                    llvm::function_ref<bool(StringAttr)> allowed) {
+  if (Axes axes = flatAxes(index, table); !axes.empty() && llvm::all_of(axes, allowed))
+    return Shift{axes, Value()};
   auto map = index.getDefiningOp<MapOp>();
   if (!map || (map.getFn() != MapFn::Add && map.getFn() != MapFn::Sub))
     return {};
   bool isSub = map.getFn() == MapFn::Sub;
-  Value x = map.getArgs()[0], y = map.getArgs()[1];
-  if (!isSub && !hasAxis(x, axis))
-    std::swap(x, y);
-  if (!hasAxis(x, axis) || hasAxis(y, axis))
+  for (unsigned side : {0, 1}) {
+    if (isSub && side == 1)
+      break;
+    Value x = map.getArgs()[side], y = map.getArgs()[1 - side];
+    std::optional<Shift> inner = shiftOf(b, x, table, allowed);
+    if (!inner || llvm::any_of(inner->axes, [&](StringAttr a) { return hasAxis(y, a); }))
+      continue;
+    if (!inner->rest)
+      return Shift{inner->axes, isSub ? b.sub(b.integer(0), y) : y};
+    return Shift{inner->axes, isSub ? b.sub(inner->rest, y) : b.add(inner->rest, y)};
+  }
+  return {};
+}
+
+/// Groups the replaced axes of a read: e div U and e mod U are the digits of e.
+static SmallVector<Digits> digitsOf(ReadOp op, ArrayRef<StringAttr> replaced, const AxisTable &table) {
+  auto indices = op.getIndices();
+  SmallVector<bool> used(replaced.size(), false);
+  SmallVector<Digits> groups;
+  auto chain = [&](unsigned last) -> std::optional<Digits> {
+    Digits group{{last}, Value()};
+    MapOp mod = mapOf(indices[last], MapFn::Mod);
+    if (mod)
+      group.position = mod.getArgs()[0];
+    while (mod && isExtent(mod.getArgs()[1], table, replaced[group.places.front()])) {
+      auto isRest = [&](Value v) {
+        MapOp div = mapOf(v, MapFn::IDiv);
+        return div && sameIndex(div.getArgs()[0], mod.getArgs()[0]) && sameIndex(div.getArgs()[1], mod.getArgs()[1]);
+      };
+      MapOp next;
+      for (unsigned k = 0; k < replaced.size() && !next; ++k) {
+        if (used[k] || llvm::is_contained(group.places, k))
+          continue;
+        MapOp digit = mapOf(indices[k], MapFn::Mod);
+        bool first = isRest(indices[k]);
+        if (!first && !(digit && isRest(digit.getArgs()[0])))
+          continue;
+        group.places.insert(group.places.begin(), k);
+        if (first)
+          return group;
+        next = digit;
+      }
+      mod = next;
+    }
     return {};
-  std::optional<Shift> inner = shiftOf(b, x, axis);
-  if (!inner)
-    return {};
-  if (!inner->rest)
-    return Shift{axis, isSub ? b.sub(b.integer(0), y) : y};
-  return Shift{axis, isSub ? b.sub(inner->rest, y) : b.add(inner->rest, y)};
+  };
+  while (true) { // the longest first: a composite of three holds one of two
+    std::optional<Digits> best;
+    for (unsigned k = 0; k < replaced.size(); ++k)
+      if (!used[k])
+        if (std::optional<Digits> group = chain(k); group && (!best || group->places.size() > best->places.size()))
+          best = group;
+    if (!best)
+      break;
+    for (unsigned k : best->places)
+      used[k] = true;
+    groups.push_back(*best);
+  }
+  for (unsigned k = 0; k < replaced.size(); ++k)
+    if (!used[k])
+      groups.push_back({{k}, indices[k]});
+  return groups;
 }
 
 Owed readAdjoint(Build &b, ReadOp op, AxisTable &table, Owed y, ArrayRef<StringAttr> kept) {
   Axes replaced = axesFrom(op.getAxes());
   Axes stay = axesMinus(axesOf(op.getSource()), replaced);
-  // Which axis of the reading side each index follows; none: the index is compared.
+  SmallVector<Digits> groups = digitsOf(op, replaced, table);
+  // Which axes of the reading side each position follows; none: it is compared.
   SmallVector<std::optional<Shift>> shifts;
   Axes assigned;
-  for (auto [axis, index] : llvm::zip(replaced, op.getIndices())) {
-    std::optional<Shift> found;
-    Axes candidates(axesOf(index));
-    llvm::stable_sort(candidates, [&, a = axis](StringAttr x, StringAttr y) { return x == a && y != a; });
-    for (StringAttr candidate : candidates) {
-      if (llvm::is_contained(stay, candidate) || llvm::is_contained(assigned, candidate) ||
-          llvm::is_contained(kept, candidate))
-        continue;
-      if ((found = shiftOf(b, index, candidate)))
-        break;
-    }
+  for (const Digits &group : groups) {
+    auto isFree = [&](StringAttr a) {
+      return !llvm::is_contained(stay, a) && !llvm::is_contained(assigned, a) && !llvm::is_contained(kept, a);
+    };
+    auto isOwn = [&](StringAttr a) { return llvm::any_of(group.places, [&](unsigned k) { return replaced[k] == a; }); };
+    auto isFreeOwn = [&](StringAttr a) { return isFree(a) && isOwn(a); };
+    std::optional<Shift> found = shiftOf(b, group.position, table, isFreeOwn);
+    if (!found)
+      found = shiftOf(b, group.position, table, isFree);
     if (found)
-      assigned.push_back(found->axis);
+      llvm::append_range(assigned, found->axes);
     shifts.push_back(found);
   }
   // What is left of a shift must not follow an axis that is assigned elsewhere.
@@ -411,7 +512,8 @@ Owed readAdjoint(Build &b, ReadOp op, AxisTable &table, Owed y, ArrayRef<StringA
       if (!shift || !shift->rest)
         continue;
       if (llvm::any_of(axesOf(shift->rest), [&](StringAttr a) { return llvm::is_contained(assigned, a); })) {
-        llvm::erase(assigned, shift->axis);
+        for (StringAttr axis : shift->axes)
+          llvm::erase(assigned, axis);
         shift.reset();
         changed = true;
       }
@@ -421,6 +523,10 @@ Owed readAdjoint(Build &b, ReadOp op, AxisTable &table, Owed y, ArrayRef<StringA
     TALLY("derive-grad: a read at another axis");
   if (llvm::any_of(shifts, [](auto &s) { return s && s->rest; }))
     TALLY("derive-grad: a read at a shift");
+  if (llvm::any_of(llvm::zip(groups, shifts), [](auto pair) {
+        return std::get<1>(pair) && (std::get<0>(pair).places.size() > 1 || std::get<1>(pair)->axes.size() > 1);
+      }))
+    TALLY("derive-grad: a read at a flat position");
   if (llvm::any_of(shifts, [](auto &s) { return !s; }))
     TALLY("derive-grad: a read anywhere");
   Axes reading = axesMinus(axesMinus(axesMinus(axesOf(op.getResult()), stay), assigned), kept);
@@ -439,23 +545,46 @@ Owed readAdjoint(Build &b, ReadOp op, AxisTable &table, Owed y, ArrayRef<StringA
   for (auto [axis, copy] : renames)
     moves[axis] = copy;
   Value guard;
-  for (auto [axis, shift] : llvm::zip(replaced, shifts)) {
+  auto extentOfAll = [&](ArrayRef<StringAttr> axes) {
+    ExtentRef e = extentConst(1);
+    for (StringAttr axis : axes)
+      e = extentMake(attnc::ExtentOp::Mul, {e, table.extent(axis)});
+    return e;
+  };
+  for (auto [group, shift] : llvm::zip(groups, shifts)) {
     if (!shift)
       continue;
-    Value at = b.index(axis);
+    Axes own;
+    Value at;
+    for (unsigned k : group.places) {
+      own.push_back(replaced[k]);
+      Value digit = b.index(replaced[k]);
+      at = at ? b.add(b.mul(at, b.extent(table, table.extent(replaced[k]))), digit) : digit;
+    }
     if (shift->rest)
       at = b.sub(at, moved(b, shift->rest, renames));
-    moves[shift->axis] = at;
-    ExtentRef from = table.extent(axis), to = table.extent(shift->axis);
+    Value rest = at;
+    bool same = !shift->rest && own.size() == shift->axes.size();
+    for (size_t k = shift->axes.size(); k-- > 0;) {
+      StringAttr axis = shift->axes[k];
+      // The digits of a position are its own where all axes match.
+      same = same && extentEqual(table.extent(own[k]), table.extent(axis));
+      Value radix = k ? b.extent(table, table.extent(axis)) : Value();
+      moves[axis] = same ? b.index(own[k]) : k ? b.map(MapFn::Mod, {rest, radix}) : rest;
+      if (k)
+        rest = b.map(MapFn::IDiv, {rest, radix});
+    }
+    ExtentRef from = extentOfAll(own), to = extentOfAll(shift->axes);
     if (shift->rest || !extentEqual(from, to)) {
       guard = b.andOf(guard, b.lt(at, b.extent(table, to)));
       if (shift->rest)
         guard = b.andOf(guard, b.map(MapFn::Ge, {at, b.integer(0)}));
     }
   }
-  for (auto [axis, shift, index] : llvm::zip(replaced, shifts, op.getIndices()))
-    if (!shift)
-      guard = b.andOf(guard, b.eq(moved(b, index, moves), b.index(axis)));
+  for (auto [group, shift] : llvm::zip(groups, shifts))
+    for (unsigned k : group.places)
+      if (!shift)
+        guard = b.andOf(guard, b.eq(moved(b, op.getIndices()[k], moves), b.index(replaced[k])));
   if (y.where)
     guard = b.andOf(guard, moved(b, y.where, moves));
   Axes own;

@@ -35,7 +35,8 @@ llvm::SmallVector<Owed> softmaxAdjoints(Build &b, SoftmaxOp op, llvm::ArrayRef<O
 ///   y = x[n := e]      ->  x'[n] = sum over the reading side of y' where e == n
 ///
 /// which, where e is another axis m plus something that does not depend on it, is a read the other way: y'[m := n -
-/// something], where that is inside. `y` is read at other positions than the op's own.
+/// something], where that is inside; in the same way for the flat positions of composites, x[n := e div U, u := e mod
+/// U]. `y` is read at other positions than the op's own.
 Owed readAdjoint(Build &b, ReadOp op, AxisTable &table, Owed y, llvm::ArrayRef<mlir::StringAttr> kept);
 
 } // namespace attnc::attn

@@ -6,6 +6,7 @@
 //   %c = attn.const 64 : i64
 //   %r = attn.map sqrt(attn.map to_f64(%c))       ->  attn.const 8.0 : f64
 //   attn.map pow(%x, 3.0)                         ->  %x * (%x * %x)
+//   (%e div 3) * 3 + %e mod 3                     ->  %e
 //   attn.read %x [i = attn.index "i"]             ->  %x
 //   attn.reduce sum [j] %x guard %true            ->  attn.reduce sum [j] %x
 //   attn.read %x [u = %e]                         ->  attn.read %x [u = %e inside]   where 0 <= %e < extent of u is
@@ -221,6 +222,27 @@ Value foldOffset(MapOp op) {
                                                                : b.sub(twice, b.integer(-sum));
 }
 
+/// (e div n) * n + e mod n is e; null for anything else.
+Value foldDigits(MapOp op) {
+  if (op.getFn() != MapFn::Add || !typeOf(op.getResult()).isInt())
+    return {};
+  auto is = [](Value v, MapFn fn) {
+    auto map = v.getDefiningOp<MapOp>();
+    return map && map.getFn() == fn ? map : MapOp();
+  };
+  for (unsigned side : {0, 1}) {
+    MapOp scaled = is(op.getArgs()[side], MapFn::Mul), mod = is(op.getArgs()[1 - side], MapFn::Mod);
+    for (unsigned factor : {0, 1}) {
+      MapOp div = scaled && mod ? is(scaled.getArgs()[1 - factor], MapFn::IDiv) : MapOp();
+      if (!div || div.getArgs() != mod.getArgs() || div.getArgs()[1] != scaled.getArgs()[factor])
+        continue;
+      if (std::optional<int64_t> n = constInt(mod.getArgs()[1]); n && *n != 0) // by 0 all are 0
+        return div.getArgs()[0];
+    }
+  }
+  return {};
+}
+
 /// The value that the map gives without doing anything; null when it does something.
 Value foldMap(MapOp op, Bounds &bounds) {
   Value x = op.getArgs()[0], y = op.getArgs().size() > 1 ? op.getArgs()[1] : Value();
@@ -429,6 +451,8 @@ bool Simplify::fold(MixerOp mixer, const AxisTable &table) {
       with = foldConstant(map);
       if (!with)
         with = foldOffset(map);
+      if (!with && (with = foldDigits(map)))
+        TALLY("simplify: a flat position put together again");
       if (!with && (with = foldPower(map)))
         TALLY("simplify: a small whole power");
       if (!with && (with = foldMap(map, bounds)))

@@ -96,3 +96,24 @@ attn.mixer @wide attributes {symbols = ["N"], axes = {a = "512", b = "512", i = 
   %y1 = attn.map add(%rank, %one) : [a, b, i, m] i64, [] i64 -> [a, b, i, m] i64
   attn.output "y1" %y1 dims [[i], [a], [b], [m]] storage i64 : [a, b, i, m] i64
 }
+
+// Inside a loop only one place is at hand: what is sent elsewhere is left out.
+// CHECK-LABEL: tile.program @scatter_in_loop
+// CHECK: tile.for %[[T:.+]] = %{{c1_i64|c0_i64}} to %N
+// CHECK: %[[KEY:.+]] = arith.addi %{{.+}}, %c1_i64
+// CHECK: %[[HERE:.+]] = arith.cmpi eq, %[[KEY]], %[[T]]
+// CHECK: %[[IF:.+]] = arith.andi %{{.+}}, %[[HERE]]
+// CHECK: tile.update sum %{{.+}}, %{{.+}}[] if %[[IF]]
+attn.mixer @scatter_in_loop attributes {symbols = ["N"], axes = {s = "N", t = "N"}} {
+  %x = attn.input "x" dims [[t]] storage f32 -> [t] f32
+  %t = attn.index "t"
+  %s = attn.index "s"
+  %one = attn.const 1 : i64
+  %next = attn.map add(%s, %one) : [s] i64, [] i64 -> [s] i64
+  %here = attn.map eq(%next, %t) : [s] i64, [t] i64 -> [s, t] i1
+  %old = attn.read %y [t = %s] : [t] f32, [s] i64 -> [s] f32
+  %sum = attn.reduce sum [s] %old guard %here : [s] f32, [s, t] i1 -> [t] f32
+  %new = attn.map add(%sum, %x) : [t] f32, [t] f32 -> [t] f32
+  %y = attn.equation "y" %new cycle 0 loops [t = 1] : [t] f32
+  attn.output "y" %y dims [[t]] storage f32 : [t] f32
+}

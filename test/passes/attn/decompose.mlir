@@ -80,16 +80,17 @@ attn.mixer @log_softmax attributes {symbols = ["N"], axes = {j = "N"}} {
   // CHECK: attn.map select(%[[FINITE]], %[[APART]], %{{.+}})
 }
 
-// A running sum along two axes: the inner one steps back and wraps.
+// A running sum along two axes: the digits of the flat position before.
 // CHECK-LABEL: @cum
 attn.mixer @cum attributes {symbols = ["N"], axes = {n = "N", u = "16"}} {
   %x = attn.input "x" dims [[n, u]] storage f32 -> [n, u] f32
   %c = attn.cum sum [n, u] %x : [n, u] f32 -> [n, u] f32
   attn.output "c" %c dims [[n, u]] storage f32 : [n, u] f32
-  // CHECK: %[[U0:.+]] = attn.map eq
-  // CHECK: %[[UP:.+]] = attn.map select(%[[U0]],
-  // CHECK: %[[NP:.+]] = attn.map select(%[[U0]],
-  // CHECK: %[[START:.+]] = attn.map and
+  // CHECK: %[[T:.+]] = attn.map add(%{{.+}}, %{{.+}}) : [n] i64, [u] i64
+  // CHECK: %[[START:.+]] = attn.map eq(%[[T]], %{{.+}})
+  // CHECK: %[[BEFORE:.+]] = attn.map sub(%[[T]], %{{.+}})
+  // CHECK: %[[UP:.+]] = attn.map mod(%[[BEFORE]], %{{.+}})
+  // CHECK: %[[NP:.+]] = attn.map idiv(%[[BEFORE]], %{{.+}})
   // CHECK: %[[OLD:.+]] = attn.read %[[S:.+]] [n = %[[NP]], u = %[[UP]]]
   // CHECK: %[[NEW:.+]] = attn.map add(%[[OLD]], %{{.+}})
   // CHECK: %[[BODY:.+]] = attn.map select(%[[START]], %{{.+}}, %[[NEW]])

@@ -56,6 +56,66 @@ attn.mixer @shift attributes {symbols = ["N"], axes = {t = "N"}} {
   attn.output "g" %g dims [[t]] storage f32 : [t] f32
 }
 
+// A shift of the flat position of a composite is one back, not a search among all positions.
+// CHECK-LABEL: @flat_shift
+attn.mixer @flat_shift attributes {symbols = ["N"], axes = {n = "N", u = "4", v = "3"}} {
+  %x = attn.input "x" dims [[n, u, v]] storage f32 -> [n, u, v] f32
+  // CHECK: %[[C:.+]] = attn.input "c"
+  %c = attn.input "c" dims [[n, u, v]] storage f32 -> [n, u, v] f32
+  %n = attn.index "n"
+  %u = attn.index "u"
+  %v = attn.index "v"
+  %four = attn.const 4 : i64
+  %three = attn.const 3 : i64
+  %two = attn.const 2 : i64
+  %nu = attn.map mul(%n, %four) : [n] i64, [] i64 -> [n] i64
+  %m = attn.map add(%nu, %u) : [n] i64, [u] i64 -> [n, u] i64
+  %mv = attn.map mul(%m, %three) : [n, u] i64, [] i64 -> [n, u] i64
+  %t = attn.map add(%mv, %v) : [n, u] i64, [v] i64 -> [n, u, v] i64
+  %s = attn.map sub(%t, %two) : [n, u, v] i64, [] i64 -> [n, u, v] i64
+  %vs = attn.map mod(%s, %three) : [n, u, v] i64, [] i64 -> [n, u, v] i64
+  %ms = attn.map idiv(%s, %three) : [n, u, v] i64, [] i64 -> [n, u, v] i64
+  %us = attn.map mod(%ms, %four) : [n, u, v] i64, [] i64 -> [n, u, v] i64
+  %ns = attn.map idiv(%ms, %four) : [n, u, v] i64, [] i64 -> [n, u, v] i64
+  %r = attn.read %x [n = %ns, u = %us, v = %vs] : [n, u, v] f32, [n, u, v] i64, [n, u, v] i64, [n, u, v] i64 -> [n, u, v] f32
+  %l = attn.map mul(%r, %c) : [n, u, v] f32, [n, u, v] f32 -> [n, u, v] f32
+  %g = attn.grad %l wrt %x keep [] : [n, u, v] f32, [n, u, v] f32 -> [n, u, v] f32
+  // CHECK: %[[NEXT:.+]] = attn.map add(%{{.+}}, %{{.+}}) : [n, u, v] i64, [] i64
+  // CHECK: %[[V:.+]] = attn.map mod(%[[NEXT]], %{{.+}})
+  // CHECK: %[[M:.+]] = attn.map idiv(%[[NEXT]], %{{.+}})
+  // CHECK: %[[U:.+]] = attn.map mod(%[[M]], %{{.+}})
+  // CHECK: %[[N:.+]] = attn.map idiv(%[[M]], %{{.+}})
+  // CHECK: %[[IN:.+]] = attn.map lt(%[[NEXT]], %{{.+}})
+  // CHECK-NOT: attn.reduce
+  // CHECK: %[[R:.+]] = attn.read %[[C]] [n = %[[N]], u = %[[U]] inside, v = %[[V]] inside]
+  // CHECK: attn.map select(%[[IN]], %[[R]], %{{.+}})
+  attn.output "g" %g dims [[n, u, v]] storage f32 : [n, u, v] f32
+}
+
+// One axis that is read at the flat position of a composite: its digits.
+// CHECK-LABEL: @flat_to_axis
+attn.mixer @flat_to_axis attributes {symbols = ["N", "M"], axes = {n = "N", u = "4", t = "M"}} {
+  %x = attn.input "x" dims [[t]] storage f32 -> [t] f32
+  // CHECK: %[[C:.+]] = attn.input "c"
+  %c = attn.input "c" dims [[n, u]] storage f32 -> [n, u] f32
+  %n = attn.index "n"
+  %u = attn.index "u"
+  %four = attn.const 4 : i64
+  %nu = attn.map mul(%n, %four) : [n] i64, [] i64 -> [n] i64
+  %at = attn.map add(%nu, %u) : [n] i64, [u] i64 -> [n, u] i64
+  %r = attn.read %x [t = %at] : [t] f32, [n, u] i64 -> [n, u] f32
+  %l = attn.map mul(%r, %c) : [n, u] f32, [n, u] f32 -> [n, u] f32
+  %g = attn.grad %l wrt %x keep [] : [n, u] f32, [t] f32 -> [t] f32
+  // CHECK: %[[T:.+]] = attn.index "t"
+  // CHECK: %[[U:.+]] = attn.map mod(%[[T]], %{{.+}})
+  // CHECK: %[[N:.+]] = attn.map idiv(%[[T]], %{{.+}})
+  // CHECK: %[[IN:.+]] = attn.map lt(%[[T]], %{{.+}})
+  // CHECK-NOT: attn.reduce
+  // CHECK: %[[R:.+]] = attn.read %[[C]] [n = %[[N]], u = %[[U]] inside]
+  // CHECK: attn.map select(%[[IN]], %[[R]], %{{.+}})
+  attn.output "g" %g dims [[t]] storage f32 : [t] f32
+}
+
 // A gather becomes a scatter: a sum over the reading side where the index is the position.
 // CHECK-LABEL: @gather
 attn.mixer @gather attributes {symbols = ["N", "M"], axes = {i = "N", j = "M"}} {

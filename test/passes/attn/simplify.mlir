@@ -107,3 +107,24 @@ attn.mixer @powers attributes {symbols = [], axes = {i = "4"}} {
   %q = attn.map pow(%p, %half) : [i] f32, [] f32 -> [i] f32
   attn.output "q" %q dims [[i]] storage f32 : [i] f32
 }
+
+// The digits of a position, put together again; not by 0, where both are 0.
+// CHECK-LABEL: @digits
+attn.mixer @digits attributes {symbols = ["N"], axes = {t = "N"}} {
+  // CHECK: %[[X:.+]] = attn.input "x"
+  %x = attn.input "x" dims [[t]] storage i64 -> [t] i64
+  %three = attn.const 3 : i64
+  %zero = attn.const 0 : i64
+  %div = attn.map idiv(%x, %three) : [t] i64, [] i64 -> [t] i64
+  %mod = attn.map mod(%x, %three) : [t] i64, [] i64 -> [t] i64
+  %times = attn.map mul(%div, %three) : [t] i64, [] i64 -> [t] i64
+  %y = attn.map add(%times, %mod) : [t] i64, [t] i64 -> [t] i64
+  %none = attn.map idiv(%x, %zero) : [t] i64, [] i64 -> [t] i64
+  %rest = attn.map mod(%x, %zero) : [t] i64, [] i64 -> [t] i64
+  %nothing = attn.map mul(%none, %zero) : [t] i64, [] i64 -> [t] i64
+  %z = attn.map add(%nothing, %rest) : [t] i64, [t] i64 -> [t] i64
+  // CHECK: attn.output "y" %[[X]]
+  // CHECK-NOT: attn.output "z" %[[X]]
+  attn.output "y" %y dims [[t]] storage i64 : [t] i64
+  attn.output "z" %z dims [[t]] storage i64 : [t] i64
+}
