@@ -113,7 +113,10 @@ if wanted unit; then
   suite "unit tests" unit "$build"
 fi
 wanted lit && suite "lit tests" lit "$build/test"
-wanted reference && suite "reference, rule by rule" "$python" test/reference/run.py --attnc "$attnc"
+if wanted reference; then
+  suite "reference, rule by rule" "$python" test/reference/run.py --attnc "$attnc"
+  suite "built-ins, whole range" "$python" test/reference/ranges.py --attnc "$attnc"
+fi
 if wanted examples; then
   suite "examples, checked" "$python" test/examples/run.py --attnc "$attnc" --command check
   suite "examples, verified" "$python" test/examples/run.py --attnc "$attnc" --command verify

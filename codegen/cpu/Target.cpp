@@ -13,6 +13,9 @@
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -112,6 +115,31 @@ bool cpu::lowerTile(ModuleOp module, const Target &target, std::string &error) {
   return false;
 }
 
+/// InstCombine narrows a minimum or maximum of widened halves to halves, whose lowering in LLVM 19 loses a NaN beside a
+/// zero: back to f32.
+static void widenHalves(llvm::Function &f) {
+  SmallVector<llvm::IntrinsicInst *> calls;
+  for (llvm::Instruction &inst : llvm::instructions(f))
+    if (auto *call = llvm::dyn_cast<llvm::IntrinsicInst>(&inst);
+        call && call->getType()->getScalarType()->isHalfTy() &&
+        (call->getIntrinsicID() == llvm::Intrinsic::minimum || call->getIntrinsicID() == llvm::Intrinsic::maximum))
+      calls.push_back(call);
+  for (llvm::IntrinsicInst *call : calls) {
+    llvm::IRBuilder<> b(call);
+    llvm::Type *wide = call->getType()->getWithNewType(b.getFloatTy());
+    llvm::Value *both[] = {b.CreateFPExt(call->getArgOperand(0), wide), b.CreateFPExt(call->getArgOperand(1), wide)};
+    llvm::Value *result = b.CreateIntrinsic(call->getIntrinsicID(), {wide}, both);
+    for (llvm::User *user : llvm::make_early_inc_range(call->users()))
+      if (auto *ext = llvm::dyn_cast<llvm::FPExtInst>(user); ext && ext->getType() == wide) {
+        ext->replaceAllUsesWith(result);
+        ext->eraseFromParent();
+      }
+    if (!call->use_empty())
+      call->replaceAllUsesWith(b.CreateFPTrunc(result, call->getType()));
+    call->eraseFromParent();
+  }
+}
+
 /// The list: tidy, then loops in the shape the code generator likes.
 static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::LoopAnalysisManager lam;
@@ -141,8 +169,10 @@ static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
   passes.addPass(llvm::SimplifyCFGPass());
   passes.addPass(llvm::DCEPass());
   for (llvm::Function &f : module)
-    if (!f.isDeclaration())
+    if (!f.isDeclaration()) {
       passes.run(f, fam);
+      widenHalves(f);
+    }
 }
 
 std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &context, const Target &target,

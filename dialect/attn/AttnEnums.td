@@ -8,7 +8,8 @@ class AttnEnum<string name, string summary, list<I32EnumAttrCase> cases> : I32En
   let cppNamespace = "::attnc::attn";
 }
 
-// Up to ToI1 in the order of Fn in frontend/Program.h, with one Cast per dtype and one conversion per element type.
+// Up to ToI1 in the order of Fn in frontend/Program.h, with one Cast per dtype and one conversion per element type. The
+// slope of gelu brings erfc.
 def MapFn : AttnEnum<"MapFn", "elementwise function", [
   I32EnumAttrCase<"Neg", 0, "neg">, I32EnumAttrCase<"Not", 1, "not">, I32EnumAttrCase<"Add", 2, "add">,
   I32EnumAttrCase<"Sub", 3, "sub">, I32EnumAttrCase<"Mul", 4, "mul">, I32EnumAttrCase<"Div", 5, "div">,
@@ -36,7 +37,7 @@ def MapFn : AttnEnum<"MapFn", "elementwise function", [
   I32EnumAttrCase<"CastI32", 57, "cast_i32">, I32EnumAttrCase<"CastI64", 58, "cast_i64">,
   I32EnumAttrCase<"CastBool", 59, "cast_bool">,
   I32EnumAttrCase<"ToF32", 60, "to_f32">, I32EnumAttrCase<"ToF64", 61, "to_f64">,
-  I32EnumAttrCase<"ToI64", 62, "to_i64">, I32EnumAttrCase<"ToI1", 63, "to_i1">
+  I32EnumAttrCase<"ToI64", 62, "to_i64">, I32EnumAttrCase<"ToI1", 63, "to_i1">, I32EnumAttrCase<"Erfc", 64, "erfc">
 ]>;
 
 def Reduction : AttnEnum<"Reduction", "reduction, as RedOp in frontend/Program.h", [

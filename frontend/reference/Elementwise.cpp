@@ -73,7 +73,7 @@ double realFn(Fn fn, double x) {
   case Fn::Gelu:
     return 0.5 * x * std::erfc(-x / kSqrt2);
   case Fn::GeluTanh:
-    return 0.5 * x * (1 + std::tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x)));
+    return x * sigmoid(2 * kSqrt2OverPi * (x + 0.044715 * x * x * x)); // 1 + tanh would cancel
   case Fn::Erf:
     return std::erf(x);
   default:

@@ -316,7 +316,7 @@ public:
       r_ *= x;
       break;
     case RedOp::Norm:
-      r_ += x * x;
+      squares_ += static_cast<long double>(x) * x;
       break;
     case RedOp::Max:
       r_ = std::isnan(x) || x > r_ ? x : r_;
@@ -339,7 +339,7 @@ public:
     case RedOp::Mean:
       return Value::real(count_ ? r_ / static_cast<double>(count_) : 0.0);
     case RedOp::Norm:
-      return Value::real(std::sqrt(r_));
+      return Value::real(static_cast<double>(std::sqrt(squares_)));
     case RedOp::LogSumExp:
       return Value::real(std::isinf(r_) || std::isnan(r_) ? r_ : r_ + std::log(sum_));
     default:
@@ -382,6 +382,7 @@ private:
   RedOp op_;
   bool real_;
   double r_ = 0, sum_ = 0;
+  long double squares_ = 0; ///< those of any double fit
   int64_t i_ = 0, count_ = 0;
 };
 } // namespace

@@ -226,10 +226,16 @@ TapeValue Evaluator::tapedReduce(ENode &e, Session &s) {
   case RedOp::Norm: {
     if (v == 0)
       return {0, -1};
+    // Squares may overflow: v is taken out of the operands first.
+    double scale = std::isfinite(v) ? std::max(v, 1e-300) : 1;
     std::vector<TapeValue> squares;
-    for (const TapeValue &x : xs)
-      squares.push_back(t.mul(x, x));
-    return t.unary(Fn::Sqrt, t.linear(v * v, squares, std::vector<double>(xs.size(), 1)));
+    for (const TapeValue &x : xs) {
+      TapeValue scaled = t.scale(x, 1 / scale);
+      squares.push_back(t.mul(scaled, scaled));
+    }
+    double sum = (v / scale) * (v / scale);
+    TapeValue root = t.unary(Fn::Sqrt, t.linear(sum, squares, std::vector<double>(xs.size(), 1)));
+    return t.linear(v, {root}, {scale});
   }
   default:
     return {v, -1};

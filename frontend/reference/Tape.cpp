@@ -105,7 +105,7 @@ TapeValue Tape::unary(Fn fn, TapeValue x) {
   case Fn::Neg:
     return slope(-1);
   case Fn::Abs:
-    return slope((x.v > 0) - (x.v < 0));
+    return slope(realFn(Fn::Sign, x.v));
   case Fn::Relu:
     return slope(x.v > 0);
   case Fn::Sign:
@@ -118,8 +118,10 @@ TapeValue Tape::unary(Fn fn, TapeValue x) {
   case Fn::Gelu:
     return mul(scale(x, 0.5), add({1, -1}, unary(Fn::Erf, scale(x, 0.70710678118654752440))));
   case Fn::GeluTanh: {
-    TapeValue inner = scale(add(x, scale(mul(mul(x, x), x), 0.044715)), 0.79788456080286535588);
-    return mul(scale(x, 0.5), add({1, -1}, unary(Fn::Tanh, inner)));
+    if (std::fabs(x.v) > 100) // the sigmoid is 0 or 1
+      return linear(v, {x}, {x.v > 0 ? 1.0 : 0.0});
+    TapeValue inner = scale(add(x, scale(mul(mul(x, x), x), 0.044715)), 2 * 0.79788456080286535588);
+    return mul(x, unary(Fn::Sigmoid, inner));
   }
   default:
     return push(Unary, v, x.id, -1, 0, fn);

@@ -352,6 +352,7 @@ Value Scalars::map(attn::MapFn fn, ValueRange args, Type result) {
   case F::Silu:
   case F::Gelu:
   case F::GeluTanh:
+  case F::Erfc:
     return nullptr;
   }
 #undef UNARY

@@ -14,6 +14,7 @@ public:
   mlir::OpBuilder &builder() { return b_; }
   mlir::Location loc() const { return loc_; }
   mlir::Type f32() { return b_.getF32Type(); }
+  mlir::Type f64() { return b_.getF64Type(); }
   mlir::Type i64() { return b_.getI64Type(); }
   mlir::StringAttr name(llvm::StringRef text) { return b_.getStringAttr(text); }
   mlir::ArrayAttr axes(llvm::ArrayRef<mlir::StringAttr> list) { return axesAttr(b_.getContext(), list); }

@@ -12,7 +12,8 @@
 //   %p = select(%g, %e * %r, 0)
 //
 // A union shares %m and %z over all its operands. logsumexp is %m0 + log(%z) where %m is finite, else %m: -inf, inf and
-// NaN come out as themselves. In %s - logsumexp(%s) the maximum is taken off first. A running sum, product or maximum
+// NaN come out as themselves. In %y - logsumexp(%s) the maximum is taken off
+// first. A running sum, product or maximum
 // becomes a recurrence along its axes.
 //
 // Leaves: reduce sum prod max min any all, argreduce, topk, argsort, rank, and the maps listed in Passes.td.
@@ -41,6 +42,29 @@ static Value sigmoid(Build &b, Value x) {
 
 /// log(1 + exp(-|x|)): the part of softplus that is never large.
 static Value softTail(Build &b, Value x) { return b.map(MapFn::Log1p, b.exp(b.neg(b.map(MapFn::Abs, x)))); }
+
+/// 1 - erf(x) without cancelling: exp(-x^2) t P(2 t - 1) with t = 2 / (2 + |x|). P is interpolated, to 3e-8 for f32 and
+/// to 6e-16 for f64.
+static Value erfc(Build &b, Value x) {
+  static constexpr double kSingle[] = {4.42884147e-5, -3.67643616e-5, -3.04719086e-4, 4.31040022e-4,
+                                       1.53384704e-3, -3.24373307e-3, -1.07533109e-2, 1.82217491e-2,
+                                       1.39735946e-1, 3.43580313e-1,  5.10791353e-1};
+  static constexpr double kDouble[] = {
+      -2.2124653785049849e-9, 6.6185477376167174e-9,  8.3313983029885386e-9,  -5.1579015426615876e-8,
+      3.1237899528464258e-8,  1.5002373169874065e-7,  -3.1904880762943955e-7, 1.527560153078624e-8,
+      1.023671759497573e-6,   -1.8346763716451884e-6, -5.7327470330444217e-7, 8.0668689493588414e-6,
+      -1.0844830478580393e-5, -1.7076546276097943e-5, 7.2234701530060389e-5,  -1.7185277049606434e-5,
+      -3.3153666721072968e-4, 4.1864797455347001e-4,  1.5453060235237156e-3,  -3.2395925298231458e-3,
+      -1.0755330944543401e-2, 1.8221115753306546e-2,  1.3973604627802543e-1,  3.4358034220690658e-1,
+      5.1079135262101149e-1};
+  auto number = [&](double v) { return b.number(v, x); };
+  Value two = number(2), t = b.div(two, b.add(two, b.map(MapFn::Abs, x)));
+  Value w = b.sub(b.mul(two, t), number(1)), p;
+  for (double c : typeOf(x).getElem().isF64() ? ArrayRef(kDouble) : ArrayRef(kSingle))
+    p = p ? b.add(b.mul(p, w), number(c)) : number(c);
+  Value tail = b.mul(b.exp(b.neg(b.mul(x, x))), b.mul(t, p));
+  return b.select(b.lt(x, number(0)), b.sub(two, tail), tail);
+}
 
 Value decomposeMap(MapOp op) {
   Build b(op);
@@ -85,8 +109,11 @@ Value decomposeMap(MapOp op) {
   case MapFn::Gelu: {
     TALLY("decompose: gelu");
     Value half = b.mul(x, b.number(0.5, x));
-    return b.mul(half, b.add(b.number(1, x), b.map(MapFn::Erf, b.mul(x, b.number(std::sqrt(0.5), x)))));
+    return b.mul(half, erfc(b, b.mul(x, b.number(-std::sqrt(0.5), x))));
   }
+  case MapFn::Erfc:
+    TALLY("decompose: erfc");
+    return erfc(b, x);
   case MapFn::GeluTanh: {
     TALLY("decompose: gelu_tanh");
     // 0.5 (1 + tanh(u)) = sigmoid(2u)
@@ -145,6 +172,24 @@ static Value sumOfExp(Build &b, ReduceOp op, Value &m, Value &m0) {
   return b.reduce(Reduction::Sum, axes, b.exp(b.sub(op.getSource(), m0)), op.getGuard());
 }
 
+/// The root of the sum of squares, where these may leave the range of the type: in f64 for f32, else with the largest
+/// operand taken out.
+static Value norm(Build &b, ReduceOp op) {
+  Value x = op.getSource(), guard = op.getGuard();
+  Axes axes = axesFrom(op.getAxes());
+  Type elem = typeOf(x).getElem();
+  auto root = [&](Value v) { return b.map(MapFn::Sqrt, b.reduce(Reduction::Sum, axes, b.mul(v, v), guard)); };
+  if (!elem.isF64()) {
+    TALLY("decompose: norm of f32");
+    return b.convert(root(b.convert(x, b.f64())), elem);
+  }
+  TALLY("decompose: norm of f64");
+  Value top = b.reduce(Reduction::Max, axes, b.map(MapFn::Abs, x), guard);
+  Value usable = b.andOf(b.map(MapFn::IsFinite, top), b.lt(b.number(0, top), top)); // over nothing it is -inf
+  Value scale = b.select(usable, top, b.number(1, top));
+  return b.mul(root(b.div(x, scale)), scale);
+}
+
 Value decomposeReduce(ReduceOp op, const AxisTable &table) {
   Build b(op);
   Value x = op.getSource(), guard = op.getGuard();
@@ -167,8 +212,7 @@ Value decomposeReduce(ReduceOp op, const AxisTable &table) {
     return b.select(b.map(MapFn::IsFinite, m), b.add(m0, b.map(MapFn::Log, z)), m);
   }
   case Reduction::Norm:
-    TALLY("decompose: norm");
-    return b.map(MapFn::Sqrt, b.reduce(Reduction::Sum, axes, b.mul(x, x), guard));
+    return norm(b, op);
   default:
     return {};
   }
@@ -207,24 +251,27 @@ SmallVector<Value> decomposeSoftmax(SoftmaxOp op) {
   return results;
 }
 
-/// `s - logsumexp[j](s)`, the logarithm of a softmax, as (s - m) - log(z): m + log(z) would be rounded to the precision
-/// of a large m, and the difference keep that error. Null for any other map.
-static Value decomposeLogSoftmax(MapOp op) {
-  auto named = [](Value v) {
-    while (auto equation = v.getDefiningOp<EquationOp>())
-      v = equation.getBody();
-    return v;
-  };
+/// `y - logsumexp[j](s)`, for y = s the logarithm of a softmax, as (y - m) - log(z): m + log(z) would be rounded to the
+/// precision of a large m, and the difference keep that error. The same for `logsumexp[j](s) - y`. Null for any other
+/// map.
+static Value decomposeDifference(MapOp op) {
   if (op.getFn() != MapFn::Sub)
     return {};
-  auto lse = named(op.getArgs()[1]).getDefiningOp<ReduceOp>();
-  if (!lse || lse.getRed() != Reduction::LogSumExp || named(lse.getSource()) != named(op.getArgs()[0]))
+  auto lseOf = [](Value v) {
+    while (auto equation = v.getDefiningOp<EquationOp>())
+      v = equation.getBody();
+    auto reduce = v.getDefiningOp<ReduceOp>();
+    return reduce && reduce.getRed() == Reduction::LogSumExp ? reduce : ReduceOp();
+  };
+  ReduceOp lse = lseOf(op.getArgs()[1]);
+  bool isFirst = !lse;
+  if (isFirst && !(lse = lseOf(op.getArgs()[0])))
     return {};
+  TALLY("decompose: a difference from a logsumexp");
   Build b(op);
-  Value x = lse.getSource(), m, m0;
-  Value z = sumOfExp(b, lse, m, m0);
-  Value apart = b.sub(b.sub(x, m0), b.map(MapFn::Log, z));
-  return b.select(b.map(MapFn::IsFinite, m), apart, b.sub(x, m));
+  Value m, m0, z = sumOfExp(b, lse, m, m0), log = b.map(MapFn::Log, z), y = op.getArgs()[isFirst];
+  Value apart = isFirst ? b.add(b.sub(m0, y), log) : b.sub(b.sub(y, m0), log);
+  return b.select(b.map(MapFn::IsFinite, m), apart, isFirst ? b.sub(m, y) : b.sub(y, m));
 }
 
 //===--- running reductions -----------------------------------------------===//
@@ -318,7 +365,7 @@ void Decompose::runOnOperation() {
   int64_t cycle = attn::freshCycle(mixer);
   llvm::DenseMap<Operation *, unsigned> parts = attn::cycleParts(mixer);
   for (auto map : llvm::make_early_inc_range(mixer.getBody()->getOps<attn::MapOp>()))
-    if (Value apart = attn::decomposeLogSoftmax(map)) {
+    if (Value apart = attn::decomposeDifference(map)) {
       map.replaceAllUsesWith(apart);
       map.erase();
     }

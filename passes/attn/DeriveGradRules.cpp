@@ -135,7 +135,7 @@ static Value slope(Build &b, MapFn fn, Value x, Value y) {
   }
   case MapFn::Gelu: {
     TALLY("derive-grad: gelu");
-    Value cdf = b.mul(number(0.5), b.add(one, b.map(MapFn::Erf, b.mul(x, number(std::sqrt(0.5))))));
+    Value cdf = b.mul(number(0.5), b.map(MapFn::Erfc, b.mul(x, number(-std::sqrt(0.5)))));
     Value pdf = b.mul(number(1 / std::sqrt(2 * M_PI)), b.exp(b.mul(number(-0.5), b.mul(x, x))));
     return b.add(cdf, b.mul(x, pdf));
   }
@@ -143,6 +143,8 @@ static Value slope(Build &b, MapFn fn, Value x, Value y) {
     TALLY("derive-grad: gelu_tanh");
     // x sigmoid(w), w = 2 sqrt(2 / pi) (x + 0.044715 x^3)
     double k = 2 * std::sqrt(2 / M_PI);
+    // Beyond 100 the sigmoids are 0 and 1; w would overflow and the product be inf * 0.
+    x = b.max(b.min(x, number(100)), number(-100));
     Value square = b.mul(x, x);
     Value w = b.mul(b.mul(number(k), x), b.add(one, b.mul(number(0.044715), square)));
     Value dw = b.mul(number(k), b.add(one, b.mul(number(3 * 0.044715), square)));
@@ -152,6 +154,9 @@ static Value slope(Build &b, MapFn fn, Value x, Value y) {
   case MapFn::Erf:
     TALLY("derive-grad: erf");
     return b.mul(number(2 / std::sqrt(M_PI)), b.exp(b.neg(b.mul(x, x))));
+  case MapFn::Erfc:
+    TALLY("derive-grad: erfc");
+    return b.mul(number(-2 / std::sqrt(M_PI)), b.exp(b.neg(b.mul(x, x))));
   default:
     return {};
   }
