@@ -322,6 +322,7 @@ Value decomposeCum(CumOp op, AxisTable &table, int64_t cycle, bool nested) {
   if (op.getGuard())
     x = b.select(op.getGuard(), x, identityOf(b, op.getRed(), typeOf(x).getElem()));
   Operation *self = b.placeholder(op.getType());
+  Axes wanted(axesOf(op.getResult()));
   // The digits of the flat position before; the first step has none.
   Value flat, length;
   for (StringAttr axis : axes) {
@@ -339,6 +340,24 @@ Value decomposeCum(CumOp op, AxisTable &table, int64_t cycle, bool nested) {
     rest = b.map(MapFn::IDiv, {rest, e});
   }
   indices[0] = rest;
+  // From the end of a short last chunk: what is stored as an output does not exist past it.
+  if (reversed)
+    for (auto out : op->getParentOfType<MixerOp>().getBody()->getOps<OutputOp>())
+      for (auto [dim, length] :
+           llvm::zip_equal(out.getDims().getAsRange<ArrayAttr>(), out.getLengths().getAsRange<StringAttr>())) {
+        Axes leaves = axesFrom(dim);
+        if (length.getValue().empty() || axesUnion(wanted, leaves).size() > wanted.size() ||
+            axesMinus(leaves, axes).size() == leaves.size())
+          continue;
+        Value at;
+        for (StringAttr leaf : leaves) {
+          auto place = llvm::find(axes, leaf);
+          Value digit = place == axes.end() ? b.index(leaf) : indices[place - axes.begin()];
+          at = at ? b.add(b.mul(at, b.extent(table, table.extent(leaf))), digit) : digit;
+        }
+        Value past = b.map(MapFn::Ge, {at, b.extent(table, table.parse(length.getValue()))});
+        atStart = b.map(MapFn::Or, {atStart, past});
+      }
   Value before = b.read(self->getResult(0), axes, indices);
   Value body = b.select(atStart, x, b.map(combinerOf(op.getRed()), {before, x}));
   SmallVector<int64_t> dirs(axes.size(), reversed ? -1 : 1);
