@@ -9,6 +9,9 @@
 //       over k, added to a block of C
 //     finish on the block of C
 //
+// A that is an element of a tensor is read where it is, if neighbours in m or in k are neighbours in memory. B may come
+// packed, when others need it too (Pack.cpp).
+//
 // Guards become zeros in the packed operands. 0 * inf is not 0, so where a guard that has m dims zeroes A, the block of
 // B must be finite (and the other way round): blocks that are not are summed point by point. Blocks where no guard of A
 // holds are skipped, which halves causal attention.
@@ -20,208 +23,12 @@
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Contraction.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/IR/Matchers.h"
 #include "runtime/Tally.h"
 #include <limits>
 
 using namespace mlir;
 using namespace attnc;
 using namespace attnc::cpu;
-
-//===----------------------------------------------------------------------===//
-// Recognition
-//===----------------------------------------------------------------------===//
-
-namespace {
-
-/// Dims (as bits) that each value of the body depends on.
-DenseMap<Value, unsigned> dependences(Block &body) {
-  DenseMap<Value, unsigned> on;
-  for (BlockArgument arg : body.getArguments())
-    on[arg] = 1u << arg.getArgNumber();
-  for (Operation &op : body)
-    for (Value r : op.getResults())
-      for (Value v : op.getOperands())
-        on[r] |= on.lookup(v);
-  return on;
-}
-
-void flatten(Value v, bool divides, SmallVectorImpl<Contraction::Factor> &factors) {
-  if (auto mul = v.getDefiningOp<arith::MulFOp>(); mul && !divides) {
-    flatten(mul.getLhs(), false, factors);
-    flatten(mul.getRhs(), false, factors);
-  } else if (auto div = v.getDefiningOp<arith::DivFOp>(); div && !divides) {
-    flatten(div.getLhs(), false, factors);
-    flatten(div.getRhs(), true, factors);
-  } else {
-    factors.push_back({v, divides});
-  }
-}
-
-/// The operands of a tree of `and`.
-void conjuncts(Value v, SmallVectorImpl<Value> &all) {
-  if (auto both = v.getDefiningOp<arith::AndIOp>()) {
-    conjuncts(both.getLhs(), all);
-    conjuncts(both.getRhs(), all);
-  } else {
-    all.push_back(v);
-  }
-}
-
-/// Takes `select(c, x, 0)` apart.
-Value stripGuards(Value v, SmallVectorImpl<Value> &conditions) {
-  auto choice = v.getDefiningOp<arith::SelectOp>();
-  if (!choice || !matchPattern(choice.getFalseValue(), m_AnyZeroFloat()))
-    return v;
-  conjuncts(choice.getCondition(), conditions);
-  return stripGuards(choice.getTrueValue(), conditions);
-}
-
-/// The par dim along which finish stores to neighbours, or -1.
-int storeDim(tile::NestOp nest) {
-  int dim = -1;
-  for (auto st : nest.getFinish().getOps<tile::StoreOp>()) {
-    if (st.getIndices().empty())
-      continue;
-    Value last = st.getIndices().back();
-    // Through sums: the position may be offset.
-    while (auto add = last.getDefiningOp<arith::AddIOp>())
-      last = isa<BlockArgument>(add.getLhs()) || !isa<BlockArgument>(add.getRhs()) ? add.getLhs() : add.getRhs();
-    if (auto arg = dyn_cast<BlockArgument>(last))
-      if (arg.getOwner() == &nest.getFinish().front() && arg.getArgNumber() < nest.getNumPar())
-        dim = arg.getArgNumber();
-  }
-  return dim;
-}
-
-} // namespace
-
-std::optional<Contraction> cpu::matchContraction(const Scope &scope, tile::NestOp nest) {
-  SmallVector<tile::Combiner> kinds = nest.getCombinerKinds();
-  if (!nest.isReduction() || kinds.size() != 1 || kinds[0] != tile::Combiner::Sum ||
-      nest.getNumPar() + nest.getNumInner() > 31)
-    return std::nullopt;
-  Block &body = nest.getBody().front();
-  Value yielded = body.getTerminator()->getOperand(0);
-  SmallVector<Contraction::Factor> factors;
-  SmallVector<Value> conditions;
-  if (!isa<FloatType>(yielded.getType()))
-    return std::nullopt;
-  flatten(stripGuards(yielded, conditions), false, factors);
-  if (factors.size() < 2)
-    return std::nullopt;
-
-  unsigned numPar = nest.getNumPar(), total = numPar + nest.getNumInner();
-  unsigned pars = (1u << numPar) - 1;
-  DenseMap<Value, unsigned> on = dependences(body);
-  auto parsOf = [&](Value v) { return on.lookup(v) & pars; };
-  unsigned common = pars;
-  for (auto &f : factors)
-    if (parsOf(f.value))
-      common &= parsOf(f.value);
-
-  // Factors that share a dim outside `common` belong together.
-  SmallVector<unsigned> groups;
-  for (auto &f : factors) {
-    unsigned dims = parsOf(f.value) & ~common;
-    if (!dims)
-      continue;
-    SmallVector<unsigned> rest;
-    for (unsigned g : groups)
-      if (g & dims)
-        dims |= g;
-      else
-        rest.push_back(g);
-    rest.push_back(dims);
-    groups = rest;
-  }
-  if (groups.size() < 2)
-    return std::nullopt;
-
-  auto extent = [&](int d) -> std::optional<int64_t> {
-    bool par = d < int(numPar);
-    auto lo = constantOf(par ? nest.getParLo()[d] : nest.getInnerLo()[d - numPar]);
-    auto hi = constantOf(par ? nest.getParHi()[d] : nest.getInnerHi()[d - numPar]);
-    return lo && hi ? std::optional<int64_t>(*hi - *lo) : std::nullopt;
-  };
-  // Of several dims the last one that is not small.
-  auto pick = [&](unsigned dims) {
-    int best = -1;
-    for (int d = 0; d < int(total); ++d) {
-      if (!(dims >> d & 1))
-        continue;
-      int64_t mine = extent(d).value_or(256), theirs = best < 0 ? -1 : extent(best).value_or(256);
-      if (std::min<int64_t>(mine, 64) >= std::min<int64_t>(theirs, 64))
-        best = d;
-    }
-    return best;
-  };
-
-  Contraction c;
-  int stored = storeDim(nest);
-  unsigned nGroup = groups.back();
-  for (unsigned g : groups)
-    if (stored >= 0 && g >> stored & 1)
-      nGroup = g;
-  c.n = stored >= 0 && nGroup >> stored & 1 ? stored : pick(nGroup);
-  if (extent(c.n).value_or(256) < 8)
-    c.n = pick(nGroup);
-  unsigned mGroup = 0;
-  for (unsigned g : groups)
-    if (g != nGroup)
-      mGroup |= g;
-  c.m = pick(mGroup);
-  c.k = pick(((1u << total) - 1) & ~pars);
-  // Too small to be worth packing.
-  if (extent(c.m).value_or(256) < 4 || extent(c.n).value_or(256) < 8 || extent(c.k).value_or(256) < 4)
-    return std::nullopt;
-
-  unsigned bDims = 0;
-  for (auto &f : factors) {
-    bool toB = parsOf(f.value) & nGroup;
-    (toB ? c.b : c.a).push_back(f);
-    if (toB)
-      bDims |= on.lookup(f.value);
-  }
-  for (Value v : conditions) {
-    bool hasM = parsOf(v) & mGroup, hasN = parsOf(v) & nGroup;
-    if (hasM && hasN)
-      return std::nullopt;
-    if (hasM)
-      TALLY("cpu: a contraction with a guard on rows");
-    else if (hasN)
-      TALLY("cpu: a contraction with a guard on columns");
-    else
-      TALLY("cpu: a contraction with a guard on neither side");
-    (hasM ? c.onA : hasN ? c.onB : c.both).push_back(v);
-    if (!hasM)
-      bDims |= on.lookup(v);
-  }
-  // A value to divide needs something to divide: a side of divisors alone is no product.
-  for (auto *side : {&c.a, &c.b})
-    if (llvm::all_of(*side, [](const Contraction::Factor &f) { return f.divides; }))
-      return std::nullopt;
-  for (bool ofB : {true, false})
-    for (int d = 0; d < int(numPar); ++d)
-      if (d != c.m && d != c.n && bool(bDims >> d & 1) == ofB) {
-        c.outer.push_back(d);
-        if (!ofB)
-          c.sameB.push_back(d);
-      }
-  for (int d = numPar; d < int(total); ++d)
-    if (d != c.k)
-      c.outerRed.push_back(d);
-  TALLY("cpu: a contraction");
-  if (!c.outer.empty())
-    TALLY("cpu: a contraction with dims outside");
-  if (!c.outerRed.empty())
-    TALLY("cpu: a contraction over several reduced dims");
-  return c;
-}
-
-//===----------------------------------------------------------------------===//
-// Emission
-//===----------------------------------------------------------------------===//
 
 namespace {
 
@@ -245,8 +52,9 @@ struct Blocking {
 
 class Emitter {
 public:
-  Emitter(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, const Contraction &c, Value scratch)
-      : ir(ir), scope(scope), machine(machine), nest(nest), c(c), body(nest.getBody().front()),
+  Emitter(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, const Contraction &c, Value scratch,
+          const Packed *packed)
+      : ir(ir), scope(scope), machine(machine), nest(nest), c(c), packed(packed), body(nest.getBody().front()),
         elem(body.getTerminator()->getOperand(0).getType()), blocking(machine, elem), numPar(nest.getNumPar()) {
     for (auto [lo, hi] : llvm::zip(nest.getParLo(), nest.getParHi()))
       bounds.push_back({outside(lo), outside(hi)});
@@ -257,6 +65,9 @@ public:
     bBase = at(blocking.mc * blocking.lda);
     cBase = at(blocking.mc * blocking.lda + blocking.kc * blocking.nc);
     flags = {at(blocking.elements() - 64), {ir.i64(1)}, ir.getI1Type(), false};
+    isPacked = packed ? ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ne, outside(packed->use), ir.i64(0))
+                      : Value(ir.create<arith::ConstantIntOp>(0, 1));
+    findDirect();
   }
 
   void emit() { overOuter(0); }
@@ -301,11 +112,11 @@ private:
     blocks(c.k, blocking.kc, [&](Value k0, Value k1) {
       Bounds k{k0, k1};
       // B first: it may stay packed although this block of A is skipped.
-      ir.when(mustPackB(n.first, m.first), [&] { packB(n, k); });
+      ir.when(both(negate(isPacked), mustPackB(n.first, m.first)), [&] { packB(n, k); });
       auto work = [&] {
-        packA(m, k);
+        ir.when(negate(isDirect), [&] { packA(m, k); });
         Value first = c.onA.empty() ? isFirst(k0) : Value(ir.create<arith::ConstantIntOp>(0, 1));
-        auto blocked = [&] { tiles(ir.sub(m.second, m.first), ir.sub(n.second, n.first), ir.sub(k1, k0), first); };
+        auto blocked = [&] { tiles(m, n, k, first); };
         if (c.onA.empty() && c.onB.empty())
           return blocked();
         Value bad = ir.create<arith::ConstantIntOp>(0, 1);
@@ -321,6 +132,8 @@ private:
     });
   }
 
+  Value negate(Value v) { return ir.createOrFold<arith::XOrIOp>(v, Value(ir.create<arith::ConstantIntOp>(1, 1))); }
+  Value choose(Value condition, Value yes, Value no) { return ir.createOrFold<arith::SelectOp>(condition, yes, no); }
   Value both(Value a, Value b) { return ir.createOrFold<arith::AndIOp>(a, b); }
   Value equal(Value a, Value b) { return ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, a, b); }
 
@@ -460,30 +273,13 @@ private:
   }
 
   Value conjunction(OpBuilder &b, IRMapping &map, ArrayRef<Value> conditions) {
-    Value all;
-    for (Value c : conditions) {
-      Value v = copy(b, map, c);
-      all = all ? Value(b.create<arith::AndIOp>(nest.getLoc(), all, v)) : v;
-    }
-    return all;
+    return cpu::conjunction(b, nest.getLoc(), conditions, [&](Value v) { return copy(b, map, v); });
   }
 
-  /// One side of the product, 0 where its conditions do not hold.
   Value product(OpBuilder &b, IRMapping &map, ArrayRef<Contraction::Factor> factors, ArrayRef<Value> own) {
-    Value p, by;
-    Location loc = nest.getLoc();
-    for (auto &f : factors) {
-      Value v = copy(b, map, f.value);
-      Value &to = f.divides ? by : p;
-      to = to ? Value(b.create<arith::MulFOp>(loc, to, v)) : v;
-    }
-    if (by)
-      p = b.create<arith::DivFOp>(loc, p, by);
     SmallVector<Value> conditions(own);
     llvm::append_range(conditions, c.both);
-    if (Value on = conjunction(b, map, conditions))
-      p = b.create<arith::SelectOp>(loc, on, p, b.create<arith::ConstantOp>(loc, b.getFloatAttr(elem, 0)));
-    return p;
+    return cpu::product(b, nest.getLoc(), elem, factors, conditions, [&](Value v) { return copy(b, map, v); });
   }
 
   /// position - begin, as an index into a packing buffer.
@@ -568,22 +364,126 @@ private:
     });
   }
 
+  //===--- Operands where they are ---===//
+
+  /// How an index moves with a position; nothing: not in equal steps.
+  static std::optional<int64_t> slope(Value v, BlockArgument position) {
+    if (v == position)
+      return 1;
+    Operation *op = v.getDefiningOp();
+    if (!op || op->getBlock() != position.getOwner())
+      return 0;
+    SmallVector<int64_t> slopes;
+    for (Value operand : op->getOperands()) {
+      if (isa<tile::BufType>(operand.getType()))
+        continue;
+      std::optional<int64_t> s = slope(operand, position);
+      if (!s)
+        return std::nullopt;
+      slopes.push_back(*s);
+    }
+    if (llvm::all_of(slopes, [](int64_t s) { return s == 0; }))
+      return 0;
+    if (isa<arith::AddIOp>(op))
+      return slopes[0] + slopes[1];
+    if (isa<arith::SubIOp>(op))
+      return slopes[0] - slopes[1];
+    return std::nullopt;
+  }
+
+  /// A that is an element of a tensor, neighbours in m or in k side by side, is read where it is.
+  void findDirect() {
+    isDirect = ir.create<arith::ConstantIntOp>(0, 1);
+    tile::LoadOp load;
+    if (c.a.size() == 1 && !c.a[0].divides && c.onA.empty() && c.onB.empty() && c.both.empty())
+      load = c.a[0].value.getDefiningOp<tile::LoadOp>();
+    if (!load || load->getBlock() != &body || load.getBuffer().getType().getElementType() != elem)
+      return;
+    Value rows = ir.i64(0), columns = rows;
+    for (auto [index, stride] : llvm::zip(load.getIndices(), scope.buffers.lookup(load.getBuffer()).strides)) {
+      std::optional<int64_t> m = slope(index, body.getArgument(c.m)), k = slope(index, body.getArgument(c.k));
+      if (!m || !k)
+        return;
+      rows = ir.add(rows, ir.mul(stride, ir.i64(*m)));
+      columns = ir.add(columns, ir.mul(stride, ir.i64(*k)));
+    }
+    TALLY("cpu: an operand read where it is");
+    direct = load;
+    directRows = rows;
+    directColumns = columns;
+    isDirect = ir.createOrFold<arith::OrIOp>(equal(rows, ir.i64(1)), equal(columns, ir.i64(1)));
+  }
+
+  /// Element (m, k) of A is at base + (m - m0) * row + (k - k0) * column.
+  struct Rows {
+    Value base, row, column;
+  };
+  Rows rowsOfA(Value m0, Value k0) {
+    Rows packedRows{aBase, ir.i64(blocking.lda), ir.i64(1)};
+    if (!direct)
+      return packedRows;
+    Point point(ir, scope, 1);
+    for (auto [dim, place] : places)
+      point.bind(body.getArgument(dim), place);
+    point.bind(body.getArgument(c.m), m0);
+    point.bind(body.getArgument(c.k), k0);
+    return {choose(isDirect, point.place(direct), packedRows.base), choose(isDirect, directRows, packedRows.row),
+            choose(isDirect, directColumns, packedRows.column)};
+  }
+
+  /// Element (k, n) of B is at base + (n - n0) / panel * stride + (k - k0) * panel + (n - n0) % panel.
+  struct Panels {
+    Value base, stride;
+  };
+  Panels panelsOfB(Value n0, Value k0) {
+    Panels own{bBase, ir.i64(blocking.kc * blocking.panel)};
+    if (!packed)
+      return own;
+    const Buffer &buffer = scope.buffers.lookup(packed->buffer);
+    Value at = ir.i64(0);
+    for (auto [i, d] : llvm::enumerate(packed->dims)) {
+      Value place = d.grid ? outside(d.grid) : places.lookup(d.nest);
+      at = ir.add(at, ir.mul(ir.sub(place, outside(d.lo)), buffer.strides[i]));
+    }
+    size_t p = packed->dims.size();
+    Value panel = ir.createOrFold<arith::DivSIOp>(ir.sub(n0, outside(packed->nLo)), ir.i64(blocking.panel));
+    at = ir.add(at, ir.mul(panel, buffer.strides[p]));
+    at = ir.add(at, ir.mul(ir.sub(k0, outside(packed->kLo)), ir.i64(blocking.panel)));
+    return {choose(isPacked, ir.offset(elem, buffer.base, at), own.base),
+            choose(isPacked, buffer.strides[p], own.stride)};
+  }
+
   //===--- Register tiles ---===//
 
-  void tiles(Value mCount, Value nCount, Value kCount, Value first) {
+  void tiles(Bounds mBounds, Bounds nBounds, Bounds kBounds, Value first) {
+    Rows rows = rowsOfA(mBounds.first, kBounds.first);
+    Panels panels = panelsOfB(nBounds.first, kBounds.first);
+    Value mCount = ir.sub(mBounds.second, mBounds.first), nCount = ir.sub(nBounds.second, nBounds.first);
+    Value kCount = ir.sub(kBounds.second, kBounds.first);
     ir.loop(ir.i64(0), nCount, ir.i64(blocking.panel), {}, [&](Value n, ValueRange) -> SmallVector<Value> {
-      Value b = ir.offset(elem, bBase, ir.mul(n, ir.i64(blocking.kc)));
+      Value panel = ir.createOrFold<arith::DivSIOp>(n, ir.i64(blocking.panel));
+      Value b = ir.offset(elem, panels.base, ir.mul(panel, panels.stride));
+      Value next = choose(ir.less(ir.add(n, ir.i64(blocking.panel)), nCount), ir.offset(elem, b, panels.stride),
+                          ir.offset(elem, panels.base, ir.mul(kCount, ir.i64(blocking.panel))));
       ir.loop(ir.i64(0), mCount, ir.i64(blocking.rows), {}, [&](Value m, ValueRange) -> SmallVector<Value> {
-        Value a = ir.offset(elem, aBase, ir.mul(m, ir.i64(blocking.lda)));
+        Rows at{ir.offset(elem, rows.base, ir.mul(m, rows.row)), rows.row, rows.column};
         Value to = ir.offset(elem, cBase, ir.add(ir.mul(m, ir.i64(blocking.nc)), n));
-        tile(a, b, to, kCount, first);
+        tile(at, ir.sub(mCount, m), b, next, to, kCount, first);
         return {};
       });
       return {};
     });
   }
 
-  void tile(Value a, Value b, Value to, Value kCount, Value first) {
+  void tile(Rows a, Value left, Value b, Value ahead, Value to, Value kCount, Value first) {
+    // A tensor ends at its last row, a packing buffer does not.
+    SmallVector<Value> rowAt;
+    for (int64_t r = 0; r < blocking.rows; ++r) {
+      Value row = ir.i64(r);
+      if (direct)
+        row = ir.min(row, ir.sub(left, ir.i64(1)));
+      rowAt.push_back(ir.mul(row, a.row));
+    }
     unsigned align = elem.getIntOrFloatBitWidth() / 8;
     auto type = VectorType::get({blocking.width}, elem);
     Value zero = ir.create<arith::ConstantOp>(ir.getZeroAttr(type));
@@ -592,10 +492,15 @@ private:
       Value row = ir.offset(elem, b, ir.mul(k, ir.i64(blocking.panel)));
       Value b0 = ir.create<LLVM::LoadOp>(type, row, 64);
       Value b1 = ir.create<LLVM::LoadOp>(type, ir.offset(elem, row, ir.i64(blocking.width)), machine.vectorBytes);
-      Value column = ir.offset(elem, a, k);
+      if (packed) {
+        Value r = ir.offset(elem, ahead, ir.mul(k, ir.i64(blocking.panel)));
+        ir.create<LLVM::Prefetch>(r, 0, 2, 1);
+        ir.create<LLVM::Prefetch>(ir.offset(elem, r, ir.i64(blocking.width)), 0, 2, 1);
+      }
+      Value column = ir.offset(elem, a.base, ir.mul(k, a.column));
       SmallVector<Value> next;
       for (int64_t r = 0; r < blocking.rows; ++r) {
-        Value x = ir.create<LLVM::LoadOp>(elem, ir.offset(elem, column, ir.i64(r * blocking.lda)), align);
+        Value x = ir.create<LLVM::LoadOp>(elem, ir.offset(elem, column, rowAt[r]), align);
         Value v = ir.splat(x, blocking.width);
         next.push_back(ir.create<math::FmaOp>(v, b0, acc[2 * r]));
         next.push_back(ir.create<math::FmaOp>(v, b1, acc[2 * r + 1]));
@@ -622,6 +527,7 @@ private:
   const Machine &machine;
   tile::NestOp nest;
   const Contraction &c;
+  const Packed *packed;
   Block &body;
   Type elem;
   Blocking blocking;
@@ -629,6 +535,10 @@ private:
   SmallVector<Bounds> bounds;
   DenseMap<int, Value> places; ///< positions of the dims that loops outside have fixed
   Value aBase, bBase, cBase;
+  Value isPacked; ///< whether B is
+  Value isDirect; ///< whether A is read where it is
+  tile::LoadOp direct;
+  Value directRows, directColumns; ///< elements from one m, from one k to the next
   Buffer flags;
 };
 
@@ -639,6 +549,6 @@ int64_t cpu::contractionScratch(const Machine &machine, Type elem) {
 }
 
 void cpu::emitContraction(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, const Contraction &c,
-                          Value scratch) {
-  Emitter(ir, scope, machine, nest, c, scratch).emit();
+                          Value scratch, const Packed *packed) {
+  Emitter(ir, scope, machine, nest, c, scratch, packed).emit();
 }

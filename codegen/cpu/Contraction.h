@@ -20,13 +20,37 @@ struct Contraction {
   llvm::SmallVector<int> outerRed;         ///< the other red dims
 };
 
-std::optional<Contraction> matchContraction(const Scope &scope, tile::NestOp nest);
+/// An operand packed as a whole: buffer[dims..., panel of n, k, n in the panel].
+struct Packed {
+  /// A dim of the nest, or a grid position of the kernel (`grid`); its first position is row 0 of the buffer.
+  struct Dim {
+    int nest = -1;
+    mlir::Value grid, lo;
+  };
+  mlir::Value buffer; ///< tile.alloc of the program
+  mlir::Value use;    ///< i64 of the program; 0: the kernel packs for itself
+  llvm::SmallVector<Dim> dims;
+  mlir::Value nLo, kLo;
+  /// All that the kernel needs of the program.
+  llvm::SmallVector<mlir::Value> values() const;
+};
+
+std::optional<Contraction> matchContraction(tile::NestOp nest);
+
+/// All conditions, from copies of them.
+mlir::Value conjunction(mlir::OpBuilder &b, mlir::Location loc, llvm::ArrayRef<mlir::Value> conditions,
+                        llvm::function_ref<mlir::Value(mlir::Value)> copy);
+/// One side of the product, 0 where a condition does not hold, from copies of values of the body.
+mlir::Value product(mlir::OpBuilder &b, mlir::Location loc, mlir::Type elem,
+                    llvm::ArrayRef<Contraction::Factor> factors, llvm::ArrayRef<mlir::Value> conditions,
+                    llvm::function_ref<mlir::Value(mlir::Value)> copy);
 
 /// Scratch memory that emitContraction needs beside the kernel's own.
 int64_t contractionScratch(const Machine &machine, mlir::Type elem);
 
-/// Emits the blocked form. The caller has checked that blocking pays.
+/// Emits the blocked form. The caller has checked that blocking pays. `packed`: its B, if it is packed before the
+/// kernel.
 void emitContraction(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, const Contraction &c,
-                     mlir::Value scratch);
+                     mlir::Value scratch, const Packed *packed);
 
 } // namespace attnc::cpu

@@ -395,10 +395,11 @@ static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::Nest
   ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan); }, [&] { emitLoops(ir, scope, nest, strided); });
 }
 
-void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, Value scratch) {
+void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, Value scratch,
+                   const Packed *packed) {
   std::optional<Contraction> c;
   if (machine.vectorise && scratch)
-    c = matchContraction(scope, nest);
+    c = matchContraction(nest);
   if (!c)
     return emitPlanned(ir, scope, machine, nest);
   // Few rows do not pay for packing B; an empty sum never touches the block of results.
@@ -416,12 +417,12 @@ void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp ne
   for (int d : c->outerRed)
     pays = ir.createOrFold<arith::AndIOp>(pays, atLeast(d, 1));
   ir.when(
-      pays, [&] { emitContraction(ir, scope, machine, nest, *c, scratch); },
+      pays, [&] { emitContraction(ir, scope, machine, nest, *c, scratch, packed); },
       [&] { emitPlanned(ir, scope, machine, nest); });
 }
 
-int64_t cpu::nestScratch(const Scope &scope, const Machine &machine, tile::NestOp nest) {
-  if (!machine.vectorise || !matchContraction(scope, nest))
+int64_t cpu::nestScratch(const Machine &machine, tile::NestOp nest) {
+  if (!machine.vectorise || !matchContraction(nest))
     return 0;
   return contractionScratch(machine, nest.getBody().front().getTerminator()->getOperand(0).getType());
 }

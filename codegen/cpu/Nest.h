@@ -4,11 +4,14 @@
 
 namespace attnc::cpu {
 
-/// Emits loops for the nest at the builder's place. `scratch`: memory of nestScratch() bytes, 64-byte aligned; null: do
-/// without.
-void emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, mlir::Value scratch);
+struct Packed;
 
-int64_t nestScratch(const Scope &scope, const Machine &machine, tile::NestOp nest);
+/// Emits loops for the nest at the builder's place. `scratch`: memory of nestScratch() bytes, 64-byte aligned; null: do
+/// without. `packed`: an operand of its contraction.
+void emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, mlir::Value scratch,
+              const Packed *packed = nullptr);
+
+int64_t nestScratch(const Machine &machine, tile::NestOp nest);
 
 /// Which loop runs in lanes. Dims are numbered par first, then inner.
 struct NestPlan {

@@ -276,6 +276,20 @@ static Value narrow(Ir &ir, Value v, Type elem) {
   return v;
 }
 
+Value Point::place(tile::LoadOp load) {
+  auto need = [&](auto &need, Value v) -> void {
+    if (known(v))
+      return;
+    for (Value operand : v.getDefiningOp()->getOperands())
+      if (!isa<tile::BufType>(operand.getType()))
+        need(need, operand);
+    emit(v.getDefiningOp());
+  };
+  for (Value index : load.getIndices())
+    need(need, index);
+  return address(scope.buffers.lookup(load.getBuffer()), getAll(load.getIndices())).ptr;
+}
+
 Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices) {
   Address a = address(buffer, indices);
   Type memory = memoryType(buffer.elem);

@@ -96,6 +96,8 @@ public:
   /// Emits what is left, in order.
   void emitRest(mlir::Block &block);
 
+  /// Where a load reads, whose lanes are all uniform; emits what its indices need.
+  mlir::Value place(tile::LoadOp load);
   /// Element of a buffer at these lanes, in the compute type.
   Lane load(const Buffer &buffer, llvm::ArrayRef<Lane> indices);
   void store(mlir::Value value, bool uniform, const Buffer &buffer, llvm::ArrayRef<Lane> indices,

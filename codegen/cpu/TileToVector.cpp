@@ -12,6 +12,7 @@
 // Pinned by test/codegen/cpu/program.mlir.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Nest.h"
+#include "codegen/cpu/Pack.h"
 #include "codegen/cpu/Passes.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
@@ -43,6 +44,7 @@ public:
       : ir(program.getLoc(), program.getContext()), program(program), machine(machine) {}
 
   void emit() {
+    packs = packOperands(program, machine);
     ir.setInsertionPoint(program);
     emitWorkspaceBytes();
     emitRun();
@@ -203,6 +205,10 @@ private:
   SmallVector<Value> captured(tile::KernelOp kernel) {
     llvm::SetVector<Value> values;
     kernel.getBody().walk([&](Operation *op) {
+      if (auto packed = packs.find(op); packed != packs.end())
+        for (Value v : packed->second.values())
+          if (!matchPattern(v, m_Constant()))
+            values.insert(v);
       for (Value v : op->getOperands())
         if (!kernel.getBody().isAncestor(v.getParentRegion()) && !matchPattern(v, m_Constant()))
           values.insert(v);
@@ -308,8 +314,7 @@ private:
           slice(scope, v);
     });
     pack = place;
-    kernel.getBody().walk(
-        [&](tile::NestOp nest) { packBytes = std::max(packBytes, nestScratch(scope, machine, nest)); });
+    kernel.getBody().walk([&](tile::NestOp nest) { packBytes = std::max(packBytes, nestScratch(machine, nest)); });
     kernelHelpers = loadAt(ctx, kHelpers, p);
     SmallVector<Value> grid;
     for (Value e : kernel.getExtents())
@@ -334,7 +339,8 @@ private:
       if (isa<tile::AllocOp>(op))
         continue;
       if (auto nest = dyn_cast<tile::NestOp>(op)) {
-        emitNest(ir, scope, machine, nest, pack);
+        auto packed = packs.find(nest);
+        emitNest(ir, scope, machine, nest, pack, packed == packs.end() ? nullptr : &packed->second);
       } else if (auto loop = dyn_cast<tile::ForOp>(op)) {
         emitFor(scope, loop, [&] { emitKernelBlock(scope, loop.getBody().front()); });
       } else if (auto sort = dyn_cast<tile::SortOp>(op)) {
@@ -381,6 +387,7 @@ private:
   LLVM::LLVMFuncOp runFunc;
   Value helpers, kernelHelpers, pack;
   unsigned kernels = 0;
+  PackTable packs;
 };
 
 struct TileToVector : cpu::impl::TileToVectorBase<TileToVector> {

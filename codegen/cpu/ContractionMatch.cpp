@@ -1,0 +1,219 @@
+//===- Which nests are sums of products ------------------------------------===//
+#include "codegen/cpu/Contraction.h"
+#include "mlir/IR/Matchers.h"
+#include "runtime/Tally.h"
+
+using namespace mlir;
+using namespace attnc;
+using namespace attnc::cpu;
+
+namespace {
+
+/// Dims (as bits) that each value of the body depends on.
+DenseMap<Value, unsigned> dependences(Block &body) {
+  DenseMap<Value, unsigned> on;
+  for (BlockArgument arg : body.getArguments())
+    on[arg] = 1u << arg.getArgNumber();
+  for (Operation &op : body)
+    for (Value r : op.getResults())
+      for (Value v : op.getOperands())
+        on[r] |= on.lookup(v);
+  return on;
+}
+
+void flatten(Value v, bool divides, SmallVectorImpl<Contraction::Factor> &factors) {
+  if (auto mul = v.getDefiningOp<arith::MulFOp>(); mul && !divides) {
+    flatten(mul.getLhs(), false, factors);
+    flatten(mul.getRhs(), false, factors);
+  } else if (auto div = v.getDefiningOp<arith::DivFOp>(); div && !divides) {
+    flatten(div.getLhs(), false, factors);
+    flatten(div.getRhs(), true, factors);
+  } else {
+    factors.push_back({v, divides});
+  }
+}
+
+/// The operands of a tree of `and`.
+void conjuncts(Value v, SmallVectorImpl<Value> &all) {
+  if (auto both = v.getDefiningOp<arith::AndIOp>()) {
+    conjuncts(both.getLhs(), all);
+    conjuncts(both.getRhs(), all);
+  } else {
+    all.push_back(v);
+  }
+}
+
+/// Takes `select(c, x, 0)` apart.
+Value stripGuards(Value v, SmallVectorImpl<Value> &conditions) {
+  auto choice = v.getDefiningOp<arith::SelectOp>();
+  if (!choice || !matchPattern(choice.getFalseValue(), m_AnyZeroFloat()))
+    return v;
+  conjuncts(choice.getCondition(), conditions);
+  return stripGuards(choice.getTrueValue(), conditions);
+}
+
+/// The par dim along which finish stores to neighbours, or -1.
+int storeDim(tile::NestOp nest) {
+  int dim = -1;
+  for (auto st : nest.getFinish().getOps<tile::StoreOp>()) {
+    if (st.getIndices().empty())
+      continue;
+    Value last = st.getIndices().back();
+    // Through sums: the position may be offset.
+    while (auto add = last.getDefiningOp<arith::AddIOp>())
+      last = isa<BlockArgument>(add.getLhs()) || !isa<BlockArgument>(add.getRhs()) ? add.getLhs() : add.getRhs();
+    if (auto arg = dyn_cast<BlockArgument>(last))
+      if (arg.getOwner() == &nest.getFinish().front() && arg.getArgNumber() < nest.getNumPar())
+        dim = arg.getArgNumber();
+  }
+  return dim;
+}
+
+} // namespace
+
+std::optional<Contraction> cpu::matchContraction(tile::NestOp nest) {
+  SmallVector<tile::Combiner> kinds = nest.getCombinerKinds();
+  if (!nest.isReduction() || kinds.size() != 1 || kinds[0] != tile::Combiner::Sum ||
+      nest.getNumPar() + nest.getNumInner() > 31)
+    return std::nullopt;
+  Block &body = nest.getBody().front();
+  Value yielded = body.getTerminator()->getOperand(0);
+  SmallVector<Contraction::Factor> factors;
+  SmallVector<Value> conditions;
+  if (!isa<FloatType>(yielded.getType()))
+    return std::nullopt;
+  flatten(stripGuards(yielded, conditions), false, factors);
+  if (factors.size() < 2)
+    return std::nullopt;
+
+  unsigned numPar = nest.getNumPar(), total = numPar + nest.getNumInner();
+  unsigned pars = (1u << numPar) - 1;
+  DenseMap<Value, unsigned> on = dependences(body);
+  auto parsOf = [&](Value v) { return on.lookup(v) & pars; };
+  unsigned common = pars;
+  for (auto &f : factors)
+    if (parsOf(f.value))
+      common &= parsOf(f.value);
+
+  // Factors that share a dim outside `common` belong together.
+  SmallVector<unsigned> groups;
+  for (auto &f : factors) {
+    unsigned dims = parsOf(f.value) & ~common;
+    if (!dims)
+      continue;
+    SmallVector<unsigned> rest;
+    for (unsigned g : groups)
+      if (g & dims)
+        dims |= g;
+      else
+        rest.push_back(g);
+    rest.push_back(dims);
+    groups = rest;
+  }
+  if (groups.size() < 2)
+    return std::nullopt;
+
+  auto extent = [&](int d) -> std::optional<int64_t> {
+    bool par = d < int(numPar);
+    auto lo = constantOf(par ? nest.getParLo()[d] : nest.getInnerLo()[d - numPar]);
+    auto hi = constantOf(par ? nest.getParHi()[d] : nest.getInnerHi()[d - numPar]);
+    return lo && hi ? std::optional<int64_t>(*hi - *lo) : std::nullopt;
+  };
+  // Of several dims the last one that is not small.
+  auto pick = [&](unsigned dims) {
+    int best = -1;
+    for (int d = 0; d < int(total); ++d) {
+      if (!(dims >> d & 1))
+        continue;
+      int64_t mine = extent(d).value_or(256), theirs = best < 0 ? -1 : extent(best).value_or(256);
+      if (std::min<int64_t>(mine, 64) >= std::min<int64_t>(theirs, 64))
+        best = d;
+    }
+    return best;
+  };
+
+  Contraction c;
+  int stored = storeDim(nest);
+  unsigned nGroup = groups.back();
+  for (unsigned g : groups)
+    if (stored >= 0 && g >> stored & 1)
+      nGroup = g;
+  c.n = stored >= 0 && nGroup >> stored & 1 ? stored : pick(nGroup);
+  if (extent(c.n).value_or(256) < 8)
+    c.n = pick(nGroup);
+  unsigned mGroup = 0;
+  for (unsigned g : groups)
+    if (g != nGroup)
+      mGroup |= g;
+  c.m = pick(mGroup);
+  c.k = pick(((1u << total) - 1) & ~pars);
+  // Too small to be worth packing.
+  if (extent(c.m).value_or(256) < 4 || extent(c.n).value_or(256) < 8 || extent(c.k).value_or(256) < 4)
+    return std::nullopt;
+
+  unsigned bDims = 0;
+  for (auto &f : factors) {
+    bool toB = parsOf(f.value) & nGroup;
+    (toB ? c.b : c.a).push_back(f);
+    if (toB)
+      bDims |= on.lookup(f.value);
+  }
+  for (Value v : conditions) {
+    bool hasM = parsOf(v) & mGroup, hasN = parsOf(v) & nGroup;
+    if (hasM && hasN)
+      return std::nullopt;
+    if (hasM)
+      TALLY("cpu: a contraction with a guard on rows");
+    else if (hasN)
+      TALLY("cpu: a contraction with a guard on columns");
+    else
+      TALLY("cpu: a contraction with a guard on neither side");
+    (hasM ? c.onA : hasN ? c.onB : c.both).push_back(v);
+    if (!hasM)
+      bDims |= on.lookup(v);
+  }
+  // A value to divide needs something to divide: a side of divisors alone is no product.
+  for (auto *side : {&c.a, &c.b})
+    if (llvm::all_of(*side, [](const Contraction::Factor &f) { return f.divides; }))
+      return std::nullopt;
+  for (bool ofB : {true, false})
+    for (int d = 0; d < int(numPar); ++d)
+      if (d != c.m && d != c.n && bool(bDims >> d & 1) == ofB) {
+        c.outer.push_back(d);
+        if (!ofB)
+          c.sameB.push_back(d);
+      }
+  for (int d = numPar; d < int(total); ++d)
+    if (d != c.k)
+      c.outerRed.push_back(d);
+  TALLY("cpu: a contraction");
+  if (!c.outer.empty())
+    TALLY("cpu: a contraction with dims outside");
+  if (!c.outerRed.empty())
+    TALLY("cpu: a contraction over several reduced dims");
+  return c;
+}
+
+Value cpu::conjunction(OpBuilder &b, Location loc, ArrayRef<Value> conditions, function_ref<Value(Value)> copy) {
+  Value all;
+  for (Value c : conditions) {
+    Value v = copy(c);
+    all = all ? Value(b.create<arith::AndIOp>(loc, all, v)) : v;
+  }
+  return all;
+}
+
+Value cpu::product(OpBuilder &b, Location loc, Type elem, ArrayRef<Contraction::Factor> factors,
+                   ArrayRef<Value> conditions, function_ref<Value(Value)> copy) {
+  Value p, by;
+  for (auto &f : factors) {
+    Value v = copy(f.value);
+    Value &to = f.divides ? by : p;
+    to = to ? Value(b.create<arith::MulFOp>(loc, to, v)) : v;
+  }
+  if (by)
+    p = b.create<arith::DivFOp>(loc, p, by);
+  if (Value on = conjunction(b, loc, conditions, copy))
+    p = b.create<arith::SelectOp>(loc, on, p, b.create<arith::ConstantOp>(loc, b.getFloatAttr(elem, 0)));
+  return p;
+}

@@ -1,0 +1,373 @@
+//===- Operands of contractions, packed before the kernel -----------------===//
+//
+//   tile.kernel { nest: C += A B }   =>   tile.kernel { B in panels, into memory of the program }
+//                                         tile.kernel { nest: C += A B }
+//
+// A contraction packs blocks of B where it stands, which is once per instance of its kernel and once per round of the
+// loops around it. Where B is the same in several of them it is packed here, once, as a whole. That asks for:
+//
+//   * B is a function of positions of the nest and of the grid alone, over ranges that all instances together cover;
+//   * it reads nothing that the kernel writes;
+//   * it is at most as large as a tensor that it reads: some load has an index of its own for every position.
+//
+// Whether there are several rounds may depend on extents; `use` says so when the program runs.
+//===----------------------------------------------------------------------===//
+#include "codegen/cpu/Pack.h"
+#include "mlir/IR/Matchers.h"
+#include "runtime/Tally.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace attnc;
+using namespace attnc::cpu;
+
+SmallVector<Value> Packed::values() const {
+  SmallVector<Value> all{buffer, use, nLo, kLo};
+  for (const Dim &d : dims)
+    all.push_back(d.lo);
+  return all;
+}
+
+namespace {
+
+/// Rows that an instance packs: few enough that all of them stream.
+constexpr int64_t kRows = 16;
+
+class Packer {
+public:
+  Packer(tile::KernelOp kernel, tile::NestOp nest, const Contraction &c, const Machine &machine)
+      : kernel(kernel), nest(nest), c(c), machine(machine), body(nest.getBody().front()), b(nest.getLoc(), kernel) {
+    kernel.getBody().walk([&](Operation *op) {
+      if (auto st = dyn_cast<tile::StoreOp>(op))
+        written.insert(st.getBuffer());
+      else if (auto up = dyn_cast<tile::UpdateOp>(op))
+        written.insert(up.getBuffer());
+      else if (auto sort = dyn_cast<tile::SortOp>(op))
+        written.insert(sort.getOut());
+    });
+  }
+
+  std::optional<Packed> packB() {
+    // The other side's guards need to know whether B is finite.
+    if (!c.onA.empty())
+      return std::nullopt;
+    SmallVector<Value> roots(c.onB);
+    llvm::append_range(roots, c.both);
+    for (auto &f : c.b)
+      roots.push_back(f.value);
+    for (Value v : roots)
+      if (!collect(v))
+        return std::nullopt;
+    if (!dims.contains(body.getArgument(c.n)) || !dims.contains(body.getArgument(c.k)) || !bounded())
+      return std::nullopt;
+
+    DenseMap<Value, Total> totals;
+    DenseSet<Value> partition;
+    for (Value d : dims) {
+      std::optional<Total> t = total(d);
+      if (!t)
+        return std::nullopt;
+      totals[d] = *t;
+      partition.insert(t->by);
+    }
+    int64_t panel = 2 * machine.vectorBytes / (elem().getIntOrFloatBitWidth() / 8);
+    Total n = totals[body.getArgument(c.n)], k = totals[body.getArgument(c.k)];
+    if (k.by || (n.by && n.size % panel))
+      return std::nullopt;
+    Value use = reused(partition);
+    if (!use)
+      return std::nullopt;
+
+    Packed p;
+    p.nLo = n.lo;
+    p.kLo = k.lo;
+    SmallVector<Value> extents, grid;
+    for (Value d : dims) {
+      auto arg = cast<BlockArgument>(d);
+      bool ofNest = arg.getOwner() == &body;
+      if (ofNest && (int(arg.getArgNumber()) == c.n || int(arg.getArgNumber()) == c.k))
+        continue;
+      p.dims.push_back({ofNest ? int(arg.getArgNumber()) : -1, ofNest ? Value() : d, totals[d].lo});
+      grid.push_back(sub(totals[d].hi, totals[d].lo));
+      extents.push_back(grid.back());
+    }
+    Value count = sub(n.hi, n.lo);
+    Value panels = b.createOrFold<arith::DivSIOp>(b.createOrFold<arith::AddIOp>(count, i64(panel - 1)), i64(panel));
+    extents.append({panels, sub(k.hi, k.lo), i64(panel)});
+    Value rows = b.createOrFold<arith::AddIOp>(extents[extents.size() - 2], i64(kRows - 1));
+    grid.push_back(b.createOrFold<arith::MulIOp>(b.createOrFold<arith::DivSIOp>(rows, i64(kRows)), use));
+    p.use = use;
+    p.buffer = b.create<tile::AllocOp>(tile::BufType::get(elem(), extents.size()), extents);
+    emit(p, grid, n, k, panel);
+    TALLY("cpu: an operand packed once, before the kernel");
+    return p;
+  }
+
+private:
+  /// What a dim runs over in all instances together; `by`: the grid position that deals it out in blocks of `size`.
+  struct Total {
+    Value lo, hi, by;
+    int64_t size = 0;
+  };
+
+  Type elem() { return body.getTerminator()->getOperand(0).getType(); }
+  Value i64(int64_t v) { return b.create<arith::ConstantIntOp>(v, 64); }
+  Value sub(Value x, Value y) { return b.createOrFold<arith::SubIOp>(x, y); }
+  bool inKernel(Value v) { return kernel.getBody().isAncestor(v.getParentRegion()); }
+
+  /// Notes the positions that a value of the body depends on; false: it depends on more than positions.
+  bool collect(Value v) {
+    if (matchPattern(v, m_Constant()) || !inKernel(v) || dims.contains(v))
+      return true;
+    if (auto arg = dyn_cast<BlockArgument>(v)) {
+      if (arg.getOwner() != &body && arg.getOwner() != &kernel.getBody().front())
+        return false;
+      dims.insert(v);
+      return true;
+    }
+    Operation *op = v.getDefiningOp();
+    if (auto load = dyn_cast<tile::LoadOp>(op)) {
+      if (op->getBlock() != &body || inKernel(load.getBuffer()) || written.contains(load.getBuffer()))
+        return false;
+      loads.insert(load);
+      return llvm::all_of(load.getIndices(), [&](Value i) { return collect(i); });
+    }
+    return llvm::all_of(op->getOperands(), [&](Value o) { return collect(o); });
+  }
+
+  /// The positions that one value depends on.
+  void positions(Value v, llvm::SmallSetVector<Value, 4> &on) {
+    if (isa<BlockArgument>(v)) {
+      if (dims.contains(v))
+        on.insert(v);
+      return;
+    }
+    if (inKernel(v))
+      for (Value o : v.getDefiningOp()->getOperands())
+        positions(o, on);
+  }
+
+  /// Some load has an index of its own for every position.
+  bool bounded() {
+    return llvm::any_of(loads, [&](Operation *op) {
+      llvm::SmallSetVector<Value, 4> all;
+      for (Value i : cast<tile::LoadOp>(op).getIndices()) {
+        llvm::SmallSetVector<Value, 4> own;
+        positions(i, own);
+        if (own.size() > 1)
+          return false;
+        all.insert(own.begin(), own.end());
+      }
+      return all.size() == dims.size();
+    });
+  }
+
+  /// Made of symbols alone, as the extents of memory must be.
+  bool symbolic(Value v) {
+    if (auto arg = dyn_cast<BlockArgument>(v))
+      return isa<tile::ProgramOp>(arg.getOwner()->getParentOp());
+    return !inKernel(v) && llvm::all_of(v.getDefiningOp()->getOperands(), [&](Value o) { return symbolic(o); });
+  }
+
+  std::optional<Total> total(Value d) {
+    auto arg = cast<BlockArgument>(d);
+    unsigned at = arg.getArgNumber();
+    if (arg.getOwner() != &body) {
+      Value extent = kernel.getExtents()[at];
+      return symbolic(extent) ? std::optional<Total>({i64(0), extent, d, 1}) : std::nullopt;
+    }
+    bool par = at < nest.getNumPar();
+    Value lo = par ? nest.getParLo()[at] : nest.getInnerLo()[at - nest.getNumPar()];
+    Value hi = par ? nest.getParHi()[at] : nest.getInnerHi()[at - nest.getNumPar()];
+    if (symbolic(lo) && symbolic(hi))
+      return Total{lo, hi, {}, 0};
+    return dealt(lo, hi);
+  }
+
+  /// lo = g * size, hi = min(lo + size, end), g along a grid that has room for just `end`.
+  std::optional<Total> dealt(Value lo, Value hi) {
+    auto mul = lo.getDefiningOp<arith::MulIOp>();
+    if (!mul)
+      return std::nullopt;
+    auto g = dyn_cast<BlockArgument>(mul.getLhs());
+    std::optional<int64_t> size = constantOf(mul.getRhs());
+    if (!g || g.getOwner() != &kernel.getBody().front() || !size || *size < 1)
+      return std::nullopt;
+    Value extent = kernel.getExtents()[g.getArgNumber()];
+    auto next = [&](Value v) {
+      auto add = v.getDefiningOp<arith::AddIOp>();
+      return add && add.getLhs() == lo && constantOf(add.getRhs()) == *size;
+    };
+    if (next(hi) && symbolic(extent))
+      return Total{i64(0), b.createOrFold<arith::MulIOp>(extent, i64(*size)), g, *size};
+    auto least = hi.getDefiningOp<arith::MinSIOp>();
+    if (!least)
+      return std::nullopt;
+    Value end = next(least.getLhs()) ? least.getRhs() : next(least.getRhs()) ? least.getLhs() : Value();
+    if (!end || !symbolic(end) || !holds(extent, end, *size))
+      return std::nullopt;
+    return Total{i64(0), end, g, *size};
+  }
+
+  /// blocks == ceil(end / size)
+  bool holds(Value blocks, Value end, int64_t size) {
+    auto n = constantOf(blocks), e = constantOf(end);
+    if (n && e)
+      return *n == (*e + size - 1) / size;
+    Operation *div = blocks.getDefiningOp();
+    if (!div || !isa<arith::ShRSIOp, arith::DivSIOp>(div))
+      return false;
+    std::optional<int64_t> by = constantOf(div->getOperand(1));
+    auto add = div->getOperand(0).getDefiningOp<arith::AddIOp>();
+    return by && (isa<arith::DivSIOp>(div) ? *by == size : *by < 62 && int64_t(1) << *by == size) && add &&
+           add.getLhs() == end && constantOf(add.getRhs()) == size - 1;
+  }
+
+  /// i64, 1 where several instances or rounds share the operand; null: none can.
+  Value reused(const DenseSet<Value> &partition) {
+    Value enough = i64(1);
+    if (std::optional<Total> m = total(body.getArgument(c.m)))
+      enough = atLeast(sub(m->hi, m->lo), 4);
+    if (!isa<tile::KernelOp>(nest->getParentOp()))
+      return enough;
+    Value times;
+    for (auto [g, extent] : llvm::zip(kernel.getBody().getArguments(), kernel.getExtents()))
+      if (!partition.contains(g) && constantOf(extent) != 1)
+        times = times ? b.createOrFold<arith::MulIOp>(times, extent) : extent;
+    return times ? b.createOrFold<arith::AndIOp>(enough, atLeast(times, 2)) : Value();
+  }
+
+  Value atLeast(Value v, int64_t least) {
+    Value yes = b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::sge, v, i64(least));
+    return b.createOrFold<arith::ExtUIOp>(b.getI64Type(), yes);
+  }
+
+  /// A value of the kernel, made again elsewhere.
+  Value copy(OpBuilder &to, IRMapping &map, Value v) {
+    if (map.contains(v) || !inKernel(v))
+      return map.lookupOrDefault(v);
+    Operation *op = v.getDefiningOp();
+    for (Value operand : op->getOperands())
+      copy(to, map, operand);
+    to.clone(*op, map);
+    return map.lookup(v);
+  }
+
+  void emit(const Packed &p, ArrayRef<Value> grid, const Total &n, const Total &k, int64_t panel) {
+    b.create<tile::KernelOp>(grid, [&](OpBuilder &inner, Location loc, ValueRange at) {
+      ImplicitLocOpBuilder kb(loc, inner);
+      IRMapping map;
+      for (auto [d, place] : llvm::zip(p.dims, at))
+        map.map(d.grid ? d.grid : Value(body.getArgument(d.nest)), kb.createOrFold<arith::AddIOp>(place, d.lo));
+      Value begin = kb.create<arith::AddIOp>(kb.create<arith::MulIOp>(at.back(), i64(kRows)), k.lo);
+      Value end = kb.create<arith::MinSIOp>(kb.create<arith::AddIOp>(begin, i64(kRows)), k.hi);
+      kb.create<tile::ForOp>(n.lo, n.hi, i64(panel), [&](OpBuilder &inner, Location loc, Value lo) {
+        ImplicitLocOpBuilder pb(loc, inner);
+        Value hi = pb.create<arith::MinSIOp>(pb.create<arith::AddIOp>(lo, i64(panel)), n.hi);
+        Value number = pb.create<arith::DivSIOp>(pb.create<arith::SubIOp>(lo, n.lo), i64(panel));
+        pb.create<tile::NestOp>(
+            ArrayRef<tile::Range>{{begin, end}, {lo, hi}}, [&](OpBuilder &to, Location loc, ValueRange par) {
+              map.map(body.getArgument(c.k), par[0]);
+              map.map(body.getArgument(c.n), par[1]);
+              SmallVector<Value> conditions(c.onB);
+              llvm::append_range(conditions, c.both);
+              Value v = product(to, loc, elem(), c.b, conditions, [&](Value v) { return copy(to, map, v); });
+              SmallVector<Value> indices(at.drop_back());
+              indices.push_back(number);
+              indices.push_back(to.create<arith::SubIOp>(loc, par[0], k.lo));
+              indices.push_back(to.create<arith::SubIOp>(loc, par[1], lo));
+              to.create<tile::StoreOp>(loc, v, p.buffer, indices);
+            });
+      });
+    });
+  }
+
+  tile::KernelOp kernel;
+  tile::NestOp nest;
+  const Contraction &c;
+  const Machine &machine;
+  Block &body;
+  ImplicitLocOpBuilder b;
+  DenseSet<Value> written;
+  llvm::SetVector<Value> dims; ///< positions, of the nest and of the grid, that the operand depends on
+  DenseSet<Operation *> loads;
+};
+
+} // namespace
+
+/// Whether two nests of one kernel have the same B over the same ranges; their dims may be numbered differently.
+static bool sameOperand(tile::NestOp first, const Contraction &c, tile::NestOp second, const Contraction &d,
+                        ArrayRef<Packed::Dim> dims, SmallVectorImpl<Packed::Dim> &numbered) {
+  if (first->getParentOfType<tile::KernelOp>() != second->getParentOfType<tile::KernelOp>() ||
+      isa<tile::KernelOp>(first->getParentOp()) != isa<tile::KernelOp>(second->getParentOp()) ||
+      c.b.size() != d.b.size() || c.onB.size() != d.onB.size() || c.both.size() != d.both.size() || !d.onA.empty())
+    return false;
+  Block &one = first.getBody().front(), &other = second.getBody().front();
+  DenseMap<Value, Value> paired{{one.getArgument(c.n), other.getArgument(d.n)},
+                                {one.getArgument(c.k), other.getArgument(d.k)},
+                                {one.getArgument(c.m), other.getArgument(d.m)}};
+  auto same = [&](auto &same, Value x, Value y) -> bool {
+    if (x == y || paired.lookup(x) == y)
+      return true;
+    if (isa<BlockArgument>(x) || isa<BlockArgument>(y)) {
+      auto p = dyn_cast<BlockArgument>(x), q = dyn_cast<BlockArgument>(y);
+      bool fresh = p && q && p.getOwner() == &one && q.getOwner() == &other && !paired.contains(x);
+      if (fresh)
+        paired[x] = y;
+      return fresh;
+    }
+    Operation *f = x.getDefiningOp(), *g = y.getDefiningOp();
+    if (f->getName() != g->getName() || f->getAttrDictionary() != g->getAttrDictionary() || f->getNumOperands() == 0 ||
+        f->getNumOperands() != g->getNumOperands())
+      return matchPattern(x, m_Constant()) && f->getName() == g->getName() &&
+             f->getAttrDictionary() == g->getAttrDictionary();
+    return llvm::all_of(llvm::zip(f->getOperands(), g->getOperands()),
+                        [&](auto both) { return same(same, std::get<0>(both), std::get<1>(both)); });
+  };
+  auto all = [&](ArrayRef<Value> x, ArrayRef<Value> y) {
+    return llvm::all_of(llvm::zip(x, y), [&](auto both) { return same(same, std::get<0>(both), std::get<1>(both)); });
+  };
+  for (auto [x, y] : llvm::zip(c.b, d.b))
+    if (x.divides != y.divides || !same(same, x.value, y.value))
+      return false;
+  if (!all(c.onB, d.onB) || !all(c.both, d.both))
+    return false;
+  auto range = [](tile::NestOp nest, unsigned at) {
+    bool par = at < nest.getNumPar();
+    return SmallVector<Value>{par ? nest.getParLo()[at] : nest.getInnerLo()[at - nest.getNumPar()],
+                              par ? nest.getParHi()[at] : nest.getInnerHi()[at - nest.getNumPar()]};
+  };
+  for (auto [x, y] : paired)
+    if (!all(range(first, cast<BlockArgument>(x).getArgNumber()), range(second, cast<BlockArgument>(y).getArgNumber())))
+      return false;
+  numbered.assign(dims.begin(), dims.end());
+  for (Packed::Dim &dim : numbered)
+    if (!dim.grid)
+      dim.nest = int(cast<BlockArgument>(paired.lookup(one.getArgument(dim.nest))).getArgNumber());
+  return true;
+}
+
+PackTable cpu::packOperands(tile::ProgramOp program, const Machine &machine) {
+  PackTable table;
+  if (!machine.vectorise)
+    return table;
+  SmallVector<std::pair<tile::NestOp, Contraction>, 0> done;
+  program.walk([&](tile::NestOp nest) {
+    std::optional<Contraction> c = matchContraction(nest);
+    if (!c)
+      return;
+    for (auto &[first, its] : done) {
+      Packed packed = table[first];
+      if (sameOperand(first, its, nest, *c, table[first].dims, packed.dims)) {
+        table[nest] = packed;
+        return;
+      }
+    }
+    std::optional<Packed> packed = Packer(nest->getParentOfType<tile::KernelOp>(), nest, *c, machine).packB();
+    if (packed) {
+      table[nest] = *packed;
+      done.push_back({nest, *c});
+    }
+  });
+  return table;
+}

@@ -1,0 +1,134 @@
+// An operand that several instances or rounds of a kernel would pack is packed before it, in a kernel of its own.
+// RUN: attn-opt %s --split-input-file --tile-to-vector --canonicalize --cse | FileCheck %s
+
+// B is the same for every block of rows. Where there is only one block it is packed in place, so both ways are there.
+// CHECK-LABEL: internal @kernel0
+// CHECK-NOT:     math.fma
+// CHECK-LABEL: internal @kernel1
+// CHECK:         math.fma
+// CHECK-LABEL: func @run
+// CHECK-COUNT-2: llvm.call
+tile.program @shared symbols ["m", "n", "k"] {
+^bb0(%m: i64, %n: i64, %k: i64):
+  %c0 = arith.constant 0 : i64
+  %c6 = arith.constant 6 : i64
+  %c63 = arith.constant 63 : i64
+  %c64 = arith.constant 64 : i64
+  %a = tile.arg input 0 "a" : !tile.buf<f32, 2>
+  %b = tile.arg input 1 "b" : !tile.buf<f32, 2>
+  %o = tile.arg output 0 "o" : !tile.buf<f32, 2>
+  %up = arith.addi %m, %c63 : i64
+  %blocks = arith.shrsi %up, %c6 : i64
+  tile.kernel grid [%g = %blocks] {
+    %lo = arith.muli %g, %c64 : i64
+    %next = arith.addi %lo, %c64 : i64
+    %hi = arith.minsi %next, %m : i64
+    tile.nest par [%i = %lo to %hi, %j = %c0 to %n] red [%r = %c0 to %k] {
+      %x = tile.load %a[%i, %r] : !tile.buf<f32, 2>
+      %y = tile.load %b[%r, %j] : !tile.buf<f32, 2>
+      %p = arith.mulf %x, %y : f32
+      tile.yield %p : f32
+    } combine [sum] finish(%i: i64, %j: i64, %acc: f32) {
+      tile.store %acc, %o[%i, %j] : !tile.buf<f32, 2>
+    }
+  }
+}
+
+// -----
+
+// In a loop: always packed before.
+// CHECK-LABEL: internal @kernel0
+// CHECK-NOT:     math.fma
+// CHECK-LABEL: internal @kernel1
+// CHECK:         math.fma
+tile.program @rounds symbols ["t", "n", "k"] {
+^bb0(%t: i64, %n: i64, %k: i64):
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c16 = arith.constant 16 : i64
+  %a = tile.arg input 0 "a" : !tile.buf<f32, 3>
+  %b = tile.arg input 1 "b" : !tile.buf<f32, 2>
+  %o = tile.arg output 0 "o" : !tile.buf<f32, 3>
+  tile.kernel grid [] {
+    tile.for %s = %c0 to %t step %c1 {
+      tile.nest par [%i = %c0 to %c16, %j = %c0 to %n] red [%r = %c0 to %k] {
+        %x = tile.load %a[%s, %i, %r] : !tile.buf<f32, 3>
+        %y = tile.load %b[%r, %j] : !tile.buf<f32, 2>
+        %p = arith.mulf %x, %y : f32
+        tile.yield %p : f32
+      } combine [sum] finish(%i: i64, %j: i64, %acc: f32) {
+        tile.store %acc, %o[%s, %i, %j] : !tile.buf<f32, 3>
+      }
+    }
+  }
+}
+
+// -----
+
+// What the kernel itself writes is not there yet.
+// CHECK-LABEL: internal @kernel0
+// CHECK:         math.fma
+// CHECK-NOT:   internal @kernel1
+// CHECK-LABEL: func @run
+tile.program @written symbols ["t", "n"] {
+^bb0(%t: i64, %n: i64):
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c16 = arith.constant 16 : i64
+  %a = tile.arg input 0 "a" : !tile.buf<f32, 2>
+  %o = tile.arg output 0 "o" : !tile.buf<f32, 2>
+  %w = tile.alloc [%n, %n] : !tile.buf<f32, 2>
+  tile.kernel grid [] {
+    tile.for %s = %c0 to %t step %c1 {
+      tile.nest par [%i = %c0 to %n, %j = %c0 to %n] {
+        %x = tile.load %a[%i, %s] : !tile.buf<f32, 2>
+        tile.store %x, %w[%i, %j] : !tile.buf<f32, 2>
+      }
+      tile.nest par [%i = %c0 to %c16, %j = %c0 to %n] red [%r = %c0 to %n] {
+        %x = tile.load %a[%i, %r] : !tile.buf<f32, 2>
+        %y = tile.load %w[%r, %j] : !tile.buf<f32, 2>
+        %p = arith.mulf %x, %y : f32
+        tile.yield %p : f32
+      } combine [sum] finish(%i: i64, %j: i64, %acc: f32) {
+        tile.store %acc, %o[%i, %j] : !tile.buf<f32, 2>
+      }
+    }
+  }
+}
+
+// -----
+
+// Two contractions with the same B share its panels.
+// CHECK-LABEL: func @run
+// CHECK-COUNT-2: llvm.call
+// CHECK-NOT:     llvm.call
+tile.program @both symbols ["t", "n", "k"] {
+^bb0(%t: i64, %n: i64, %k: i64):
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c16 = arith.constant 16 : i64
+  %a = tile.arg input 0 "a" : !tile.buf<f32, 3>
+  %b = tile.arg input 1 "b" : !tile.buf<f32, 2>
+  %o = tile.arg output 0 "o" : !tile.buf<f32, 3>
+  %u = tile.arg output 1 "u" : !tile.buf<f32, 3>
+  tile.kernel grid [] {
+    tile.for %s = %c0 to %t step %c1 {
+      tile.nest par [%i = %c0 to %c16, %j = %c0 to %n] red [%r = %c0 to %k] {
+        %x = tile.load %a[%s, %i, %r] : !tile.buf<f32, 3>
+        %y = tile.load %b[%r, %j] : !tile.buf<f32, 2>
+        %p = arith.mulf %x, %y : f32
+        tile.yield %p : f32
+      } combine [sum] finish(%i: i64, %j: i64, %acc: f32) {
+        tile.store %acc, %o[%s, %i, %j] : !tile.buf<f32, 3>
+      }
+      tile.nest par [%i = %c0 to %c16, %j = %c0 to %n] red [%r = %c0 to %k] {
+        %y = tile.load %b[%r, %j] : !tile.buf<f32, 2>
+        %x = tile.load %a[%s, %r, %i] : !tile.buf<f32, 3>
+        %p = arith.mulf %y, %x : f32
+        tile.yield %p : f32
+      } combine [sum] finish(%i: i64, %j: i64, %acc: f32) {
+        tile.store %acc, %u[%s, %i, %j] : !tile.buf<f32, 3>
+      }
+    }
+  }
+}
