@@ -106,6 +106,72 @@ static void calls(attnc_engine *engine) {
   attnc_kernel_release(kernel);
 }
 
+/* Small integers: exact in every dtype. */
+static void encode(const int *from, size_t n, int code, int bits, void *to) {
+  for (size_t i = 0; i < n; ++i)
+    if (bits == 64) {
+      ((double *)to)[i] = from[i];
+    } else if (bits == 32) {
+      ((float *)to)[i] = (float)from[i];
+    } else if (code == kDLBfloat) {
+      float f = (float)from[i];
+      uint32_t word;
+      memcpy(&word, &f, sizeof word);
+      ((uint16_t *)to)[i] = (uint16_t)(word >> 16);
+    } else { /* f16 of 0 to 3 */
+      static const uint16_t kHalf[] = {0, 0x3c00, 0x4000, 0x4200};
+      ((uint16_t *)to)[i] = kHalf[from[i]];
+    }
+}
+
+/* One kernel, called with inputs of any mixture of dtypes; an undeclared output has that of the first one. */
+static void mixtures(attnc_engine *engine) {
+  static const struct {
+    int code, bits;
+  } kReal[] = {{kDLFloat, 32}, {kDLBfloat, 16}, {kDLFloat, 16}, {kDLFloat, 64}};
+  static const int kQ[] = {1, 2, 0, 3, 1, 1}, kK[] = {1, 0, 2, 2, 3, 1, 1, 1}, kV[] = {3, 1, 2, 0, 1, 2, 2, 3};
+  attnc_kernel *kernel = NULL;
+  int64_t sq[] = {3, 2}, sk[] = {4, 2}, ss[] = {3}, so[] = {3, 2};
+  int32_t at[] = {2, -1, 1};
+  double q[6], k[8], v[8], o[6];
+  OK(compile(engine,
+             "mixer m(q: [i, d], k: [j, d], v: [j, e], at: i32[i] in j) -> (o: [i, e]) {\n"
+             "  require #i <= #j\n  o = fill(sum[d](q * k[j := at]), 1) * v[j := i]\n}\n",
+             &kernel));
+  for (int mixture = 0; kernel && mixture < 64; ++mixture) {
+    int a = mixture % 4, b = mixture / 4 % 4, c = mixture / 16;
+    encode(kQ, 6, kReal[a].code, kReal[a].bits, q);
+    encode(kK, 8, kReal[b].code, kReal[b].bits, k);
+    encode(kV, 8, kReal[c].code, kReal[c].bits, v);
+    DLTensor tq = tensor(q, kReal[a].code, kReal[a].bits, 2, sq, NULL);
+    DLTensor tk = tensor(k, kReal[b].code, kReal[b].bits, 2, sk, NULL);
+    DLTensor tv = tensor(v, kReal[c].code, kReal[c].bits, 2, sk, NULL);
+    DLTensor ta = tensor(at, kDLInt, 32, 1, ss, NULL), to = tensor(o, kReal[a].code, kReal[a].bits, 2, so, NULL);
+    const DLTensor *in[] = {&tq, &tk, &tv, &ta}, *out[] = {&to};
+    OK(attnc_kernel_run(kernel, in, out, NULL));
+    /* q . k[2] = 5, absent: 1, q . k[1] = 4; times v. */
+    static const int kExpected[] = {15, 5, 2, 0, 4, 8};
+    for (int n = 0; n < 6; ++n) {
+      double got = 0;
+      if (kReal[a].bits == 64)
+        got = o[n];
+      else if (kReal[a].bits == 32)
+        got = ((float *)o)[n];
+      else {
+        uint16_t half = ((uint16_t *)o)[n];
+        uint32_t word = (uint32_t)half << 16;
+        float f;
+        memcpy(&f, &word, sizeof f);
+        got = f;
+        if (kReal[a].code == kDLFloat) /* a number from 1 on, or 0 */
+          got = half ? (double)(1024 + (half & 1023)) / 1024 * (1 << ((half >> 10) - 15)) : 0;
+      }
+      CHECK(got == kExpected[n]);
+    }
+  }
+  attnc_kernel_release(kernel);
+}
+
 static void specs(attnc_engine *engine) {
   attnc_kernel *kernel = NULL;
   attnc_diagnostic d;
@@ -152,6 +218,7 @@ int main(void) {
   CHECK(attnc_version() == (ATTNC_VERSION_MAJOR << 16 | ATTNC_VERSION_MINOR));
   introspection(engine);
   calls(engine);
+  mixtures(engine);
   specs(engine);
   attnc_engine_release(engine);
   attnc_engine_release(NULL);
