@@ -179,7 +179,11 @@ bool Prover::prove(const Node *n, bool positive, const Facts &facts, int depth) 
   if (n->args.size() != 2 || n->args[0]->kind == Kind::Real || n->args[1]->kind == Kind::Real)
     return false;
   auto diff = [&](int i, int j, int64_t c) {
-    return nonNegative(add(add(poly(n->args[i]), poly(n->args[j]), -1), constant(c)), facts, 0);
+    if (nonNegative(add(add(poly(n->args[i]), poly(n->args[j]), -1), constant(c)), facts, 0))
+      return true;
+    // Step by step, each operation by itself: a product of remainders is no sum of positions.
+    Bounds x = naturalBounds(n->args[i], 0), y = naturalBounds(n->args[j], 0);
+    return x.lower && y.upper && direct(add(add(*x.lower, *y.upper, -1), constant(c)));
   };
   switch (n->fn) {
   case Fn::Lt:

@@ -88,6 +88,9 @@ std::optional<Poly> Prover::quotient(const Poly &x, const Poly &by) {
         std::vector<int> left;
         std::set_difference(m.begin(), m.end(), divisor.begin(), divisor.end(), std::back_inserter(left));
         whole[left] = c / scale;
+      } else if (m.empty() && divisor.empty()) {
+        whole[m] = floorDiv(c, scale);
+        rest[m] = floorMod(c, scale);
       } else {
         rest[m] = c;
       }
@@ -258,6 +261,8 @@ bool Prover::direct(Poly p) {
   // An integer is at least 0 when c times it is above -c: lets quotients be replaced by their bounds.
   for (int round = 0; round < 3; ++round) {
     int64_t scale = 0;
+    if (std::any_of(p.begin(), p.end(), [](auto &term) { return term.second >> 40 != term.second >> 63; }))
+      break; // larger factors could overflow
     for (auto &[m, c] : p)
       if (m.size() == 1 && atoms_[m[0]].kind == AtomKind::Div) {
         const Poly &d = atoms_[m[0]].args[1];
@@ -269,6 +274,19 @@ bool Prover::direct(Poly p) {
       break;
     p = add(add({}, p, scale), constant(scale - 1));
   }
+  // c * (x div c) lies in x - c + 1 .. x, which may cancel other terms: x % c is x - c * (x div c).
+  Poly apart = p;
+  for (auto &[m, k] : p)
+    if (m.size() == 1 && atoms_[m[0]].kind == AtomKind::Div) {
+      const std::vector<Poly> args = atoms_[m[0]].args;
+      int64_t c = args[1].size() == 1 && args[1].begin()->first.empty() ? args[1].begin()->second : 0;
+      if (c < 1 || k % c)
+        continue;
+      apart.erase(m);
+      apart = add(apart, k > 0 ? add(args[0], constant(c - 1), -1) : args[0], k / c);
+    }
+  if (apart != p && direct(apart))
+    return true;
   for (int round = 0; round < 64; ++round) {
     int pick = -1;
     int rank = 100;
@@ -286,8 +304,6 @@ bool Prover::direct(Poly p) {
       break;
     const Atom a = atoms_[pick];
     bool nonNeg = true, nonPos = true;
-    int64_t linear = 0;
-    bool onlyLinear = true;
     for (auto &[m, c] : p) {
       int times = static_cast<int>(std::count(m.begin(), m.end(), pick));
       if (!times)
@@ -298,27 +314,19 @@ bool Prover::direct(Poly p) {
       for (int id : m)
         if (id != pick && atoms_[id].kind != AtomKind::Index && atoms_[id].kind != AtomKind::Symbol)
           return false;
-      if (m.size() == 1)
-        linear = c;
-      else
-        onlyLinear = false;
       nonNeg &= c > 0;
       nonPos &= c < 0;
     }
     if (!nonNeg && !nonPos)
       return false;
-    if (a.kind == AtomKind::Min || a.kind == AtomKind::Max) // it is one of them
-      return std::all_of(a.args.begin(), a.args.end(), [&](const Poly &x) { return direct(substitute(p, pick, x)); });
+    if (a.kind == AtomKind::Min || a.kind == AtomKind::Max) {
+      auto holds = [&](const Poly &x) { return direct(substitute(p, pick, x)); };
+      // Each of them is a bound on one side; on the other side it is one of them.
+      return (a.kind == AtomKind::Max ? nonNeg : nonPos) ? std::any_of(a.args.begin(), a.args.end(), holds)
+                                                         : std::all_of(a.args.begin(), a.args.end(), holds);
+    }
     if (a.kind == AtomKind::Div) {
       auto c = a.args[1].size() == 1 && a.args[1].begin()->first.empty() ? a.args[1].begin()->second : 0;
-      if (c > 0 && onlyLinear && linear % c == 0) {
-        // c * (x div c) lies in x - c + 1 .. x.
-        Poly rest = p;
-        rest.erase({pick});
-        int64_t k = linear / c;
-        p = k > 0 ? add(rest, add(a.args[0], constant(c - 1), -1), k) : add(rest, a.args[0], k);
-        continue;
-      }
       if (c > 0 && nonNeg) {
         // A quotient is at least 0 when the dividend is, and at least 1 when it reaches c.
         int64_t low = direct(add(a.args[0], constant(c), -1)) ? 1 : 0;
@@ -327,7 +335,11 @@ bool Prover::direct(Poly p) {
         p = substitute(p, pick, constant(low));
         continue;
       }
-      if (c > 0 && nonPos) { // x div c <= x for x >= 0
+      if (c > 0 && nonPos) {
+        // At most the quotient of the greatest dividend; x div c <= x for x >= 0.
+        std::optional<Poly> end = reach(a.args[0], true), bound = end ? quotient(*end, a.args[1]) : std::nullopt;
+        if (bound && direct(substitute(p, pick, *bound)))
+          return true;
         if (!direct(a.args[0]))
           return false;
         p = substitute(p, pick, a.args[0]);
