@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace attnc {
 
@@ -46,6 +47,7 @@ private:
   Prover prover_;
   std::unordered_map<const Node *, bool> always_;
   std::unordered_map<const Node *, Value> memo_;
+  std::map<int, bool> derives_;                  // by cycle
   std::map<int, std::vector<Cause>> initCauses_; // of the recurrences that have an init
 
   // ---- causes ----
@@ -478,6 +480,29 @@ private:
       TALLY("absence: index ran out, other arithmetic");
   }
 
+  /// Whether an equation of the cycle has a gradient in it.
+  bool derives(int cycle) {
+    auto [it, fresh] = derives_.emplace(cycle, false);
+    if (!fresh)
+      return it->second;
+    std::vector<const Node *> todo;
+    for (int t : p_.cycles[cycle].tensors)
+      todo.push_back(p_.tensors[t].body);
+    std::unordered_set<const Node *> seen;
+    while (!todo.empty()) {
+      const Node *n = todo.back();
+      todo.pop_back();
+      if (!n || !seen.insert(n).second)
+        continue;
+      if (n->op == Op::Grad)
+        return derives_[cycle] = true;
+      todo.insert(todo.end(), n->args.begin(), n->args.end());
+      for (const ReadItem &r : n->reads)
+        todo.push_back(r.index);
+    }
+    return false;
+  }
+
   Value computeRead(const Node *n) {
     Span s = n->span;
     Value out;
@@ -583,6 +608,18 @@ private:
       Node *init = recurrence ? initOf(n->args[0]->tensor) : nullptr;
       init = init ? read(init) : zero(n->kind, s);
       value = map(Fn::Select, n->kind, {off, init, value}, s);
+    }
+    // What a step reads of earlier ones is a constant for the gradients in it.
+    bool isShift = std::any_of(n->reads.begin(), n->reads.end(), [](const ReadItem &r) { return r.start && !r.last; });
+    if (recurrence && isShift && n->kind == Kind::Real && derives(recurrence->cycle)) {
+      Node d{};
+      d.op = Op::Detach;
+      d.kind = n->kind;
+      d.tensor = n->args[0]->tensor;
+      d.args = {value};
+      d.axes = value->axes;
+      d.span = s;
+      value = intern(d);
     }
     out.node = broadcast(value, n->axes);
     // Causes of what is read, at the positions where it is read.

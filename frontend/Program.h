@@ -73,7 +73,7 @@ enum class Op : uint8_t {
   Rank,    ///< place of each element of args[0] in TopK's order along groups[0]: largest first, NaN last
   Read,    ///< args[0] with axes replaced, see ReadItem
   Grad,    ///< derivative of the sum of args[0] with respect to tensor `tensor`, axes `kept` not summed
-  Detach,  ///< args[0], a constant for Grad
+  Detach,  ///< args[0], a constant for Grad; with a `tensor` only for a Grad inside that one's recurrence (total graph)
   // Surface graph only.
   Where,   ///< args[0], absent where the condition args[1] is not true
   Fill,    ///< args[0], or args[1] where it is absent

@@ -270,9 +270,13 @@ def GradOp : AttnValueOp<"grad"> {
 
 def DetachOp : AttnValueOp<"detach"> {
   let summary = "identity; constant for grad";
-  let arguments = (ins AttnTensor:$source);
+  let description = [{
+    `attn.detach %x : [a] f32`. With `step` (`attn.detach step %x`), which stands around what a cycle reads of earlier steps, only for
+    the gradients that are part of the same cycle.
+  }];
+  let arguments = (ins AttnTensor:$source, UnitAttr:$step);
   let results = (outs AttnTensor:$result);
-  let assemblyFormat = "$source attr-dict `:` custom<T>(type($source))";
+  let assemblyFormat = "(`step` $step^)? $source attr-dict `:` custom<T>(type($source))";
 }
 
 #endif

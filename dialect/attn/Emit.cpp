@@ -377,7 +377,7 @@ private:
                                      axesAttr(n->kept));
     }
     case Op::Detach:
-      return b_.create<attn::DetachOp>(l, value(n->args[0]));
+      return b_.create<attn::DetachOp>(l, value(n->args[0]), n->tensor >= 0);
     case Op::Tensor:
     case Op::Sort:
     case Op::Where:

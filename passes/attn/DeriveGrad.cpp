@@ -12,8 +12,8 @@
 // equations of a new cycle, and a read of S[t-1] becomes a read of what is owed to it at t+1. What a member without a
 // loop's axis is owed by later positions of that loop is added up as the loop runs.
 //
-// Inside a cycle (the gradient is part of it) reads along its loops are constants, so what lies between W and L is all
-// at one position.
+// Inside a cycle (the gradient is part of it) what is read of earlier steps is a constant (attn.detach step), so what
+// lies between W and L is all at one step.
 //
 // A kept axis that nothing between W and L touches is simply not summed. Otherwise a copy of the axis tells the
 // elements of L apart.
@@ -109,17 +109,14 @@ private:
 bool Derivation::flows(Operation *op, unsigned i) {
   if (!isDifferentiable(op, i))
     return false;
-  // Inside a cycle, what is read along its loops is a constant.
-  auto read = dyn_cast<ReadOp>(op);
-  if (!read || part_ < 0)
+  auto detach = dyn_cast<DetachOp>(op);
+  if (!detach)
     return true;
-  Operation *source = read.getSource().getDefiningOp();
-  auto part = parts_.find(source);
-  if (part == parts_.end() || int64_t(part->second) != part_)
-    return true;
-  EquationOp member = memberOf(source);
-  return !member ||
-         llvm::none_of(read.getAxes(), [&](Attribute a) { return llvm::is_contained(member.getLoopAxes(), a); });
+  auto part = parts_.find(op);
+  bool own = part_ >= 0 && part != parts_.end() && int64_t(part->second) == part_;
+  if (detach.getStep() && own)
+    TALLY("derive-grad: earlier steps are constants");
+  return detach.getStep() && !own;
 }
 
 /// An equation of the cycle that op lies on; null when op lies on none.
@@ -388,7 +385,7 @@ void Derivation::visit(Operation *op) {
       y = stored(makeMember("back", b_.broadcast(materialise(b_, y), axesOf(result)), op));
     }
     owe(read.getSource(), readAdjoint(b_, read, table_, y, kept_), {}, op);
-  } else if (isa<EquationOp>(op))
+  } else if (isa<EquationOp, DetachOp>(op))
     owe(op->getOperand(0), y, axesOf(result), op);
 }
 

@@ -25,7 +25,7 @@ bool isDifferentiable(Operation *op, unsigned i) {
   }
   if (auto softmax = dyn_cast<SoftmaxOp>(op))
     return i < softmax.getArgs().size();
-  return isa<ReadOp, ReduceOp, CumOp, EquationOp>(op) && i == 0;
+  return isa<ReadOp, ReduceOp, CumOp, EquationOp, DetachOp>(op) && i == 0;
 }
 
 //===--- what is owed -----------------------------------------------------===//

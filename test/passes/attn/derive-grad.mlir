@@ -164,7 +164,7 @@ attn.mixer @recurrence attributes {symbols = ["N"], axes = {t = "N"}} {
   attn.output "gx" %gx dims [[t]] storage f32 : [t] f32
 }
 
-// In a cycle what is read along its loop is a constant: only the direct use of W counts.
+// In a cycle what is read of earlier steps (init included) is a constant: only the direct use of W counts.
 // CHECK-LABEL: @in_cycle
 attn.mixer @in_cycle attributes {symbols = ["N"], axes = {t = "N"}} {
   // CHECK: %[[X:.+]] = attn.input "x"
@@ -172,7 +172,8 @@ attn.mixer @in_cycle attributes {symbols = ["N"], axes = {t = "N"}} {
   %t = attn.index "t"
   %one = attn.const 1 : i64
   %before = attn.map sub(%t, %one) : [t] i64, [] i64 -> [t] i64
-  %r = attn.read %w [t = %before] : [t] f32, [t] i64 -> [t] f32
+  %earlier = attn.read %w [t = %before] : [t] f32, [t] i64 -> [t] f32
+  %r = attn.detach step %earlier : [t] f32
   %v = attn.equation "v" %r cycle 0 loops [t = 1] : [t] f32
   %a = attn.map mul(%v, %x) : [t] f32, [t] f32 -> [t] f32
   %l = attn.map mul(%a, %r) : [t] f32, [t] f32 -> [t] f32
@@ -183,6 +184,30 @@ attn.mixer @in_cycle attributes {symbols = ["N"], axes = {t = "N"}} {
   %new = attn.map sub(%v, %g) : [t] f32, [t] f32 -> [t] f32
   %w = attn.equation "w" %new cycle 0 loops [t = 1] : [t] f32
   attn.output "w" %w dims [[t]] storage f32 : [t] f32
+}
+
+// What is read at another place of the same step is no constant: y'(u) takes part.
+// CHECK-LABEL: @within_step
+attn.mixer @within_step attributes {symbols = ["N"], axes = {n = "N", u = "4", l = "4"}} {
+  // CHECK: %[[X:.+]] = attn.input "x"
+  %x = attn.input "x" dims [[n], [u]] storage f32 -> [n, u] f32
+  %n = attn.index "n"
+  %l = attn.index "l"
+  %one = attn.const 1 : i64
+  %before = attn.map sub(%n, %one) : [n] i64, [] i64 -> [n] i64
+  %earlier = attn.read %w [n = %before] : [n] f32, [n] i64 -> [n] f32
+  %r = attn.detach step %earlier : [n] f32
+  %v = attn.equation "v" %r cycle 0 loops [n = 1, u = 1] : [n] f32
+  %m = attn.map mul(%v, %x) : [n] f32, [n, u] f32 -> [n, u] f32
+  %a = attn.equation "a" %m cycle 0 loops [n = 1, u = 1] : [n, u] f32
+  %p = attn.read %a [u = %l] : [n, u] f32, [l] i64 -> [l, n] f32
+  %s = attn.reduce sum [l] %p : [l, n] f32 -> [n] f32
+  %g = attn.grad %s wrt %v keep [] : [n] f32, [n] f32 -> [n] f32
+  // CHECK: attn.reduce sum [u] %{{.+}} : [n, u] f32 -> [n] f32
+  // CHECK-NOT: attn.grad
+  %new = attn.map sub(%v, %g) : [n] f32, [n] f32 -> [n] f32
+  %w = attn.equation "w" %new cycle 0 loops [n = 1, u = 1] : [n] f32
+  attn.output "w" %w dims [[n]] storage f32 : [n] f32
 }
 
 // The inner gradient comes first; x ** 3 has the second derivative 6 x.
