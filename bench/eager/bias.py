@@ -79,10 +79,31 @@ def t5_bias(q, k, v, table):
     return sdpa(q, k, v, attn_mask=bias, scale=1.0)
 
 
+def from_the_end(rel):
+    """Logits by distance, the largest first, to logits by key: the authors' _rel_shift."""
+    n, m = rel.shape[-2:]
+    return F.pad(rel, (1, 0)).view(*rel.shape[:2], m + 1, n)[:, :, 1:].view_as(rel)
+
+
 @entry("bias/transformer_xl", "b=1 h=16 i=384 j=r=768 d=e=64", "the large model: 16 heads of 64, segment and memory 384")
 def transformer_xl(q, k, v, R, u, w):
     n, m = q.shape[2], k.shape[2]
-    rel = (q + w[:, None]) @ R.flip(1).transpose(-1, -2) / math.sqrt(q.shape[-1])
-    rel = F.pad(rel, (1, 0)).view(*rel.shape[:2], m + 1, n)[:, :, 1:].view_as(rel)  # the authors' _rel_shift
+    rel = from_the_end((q + w[:, None]) @ R.flip(1).transpose(-1, -2)) / math.sqrt(q.shape[-1])
     seen = torch.ones(n, m, dtype=torch.bool).tril(m - n)
     return sdpa(q + u[:, None], k, v, attn_mask=rel.masked_fill(~seen, -INF))
+
+
+@entry("bias/compressive", "b=1 i=512 m=512 z=512 c=1024 h=16 d=e=64 r=1536 s=4",
+       "16 heads of 64; segment, memory and compressed memory 512, compression by 4",
+       Wq=weights, Wk=weights, Wv=weights, f=scaled(1 / 64))
+def compressive(x, mem, cmem, Wq, Wk, Wv, R, u, w, f):
+    n, past = x.shape[1], torch.cat([cmem, mem, x], 1)
+    q, k, v, m = heads(x, Wq), heads(past, Wk), heads(past, Wv), past.shape[1]
+    rel = from_the_end((q + w[:, None]) @ R[:, :m].flip(1).transpose(-1, -2)) / math.sqrt(q.shape[-1])
+    seen = torch.ones(n, m, dtype=torch.bool).tril(m - n)
+    o = sdpa(q + u[:, None], k, v, attn_mask=rel.masked_fill(~seen, -INF))
+    old = mem[:, :n]
+    new = torch.einsum("bysc,sce->bye", old.unflatten(1, (-1, f.shape[0])), f)
+    found, again = (sdpa(q, heads(t, Wk), heads(t, Wv)) for t in (old, new))
+    loss = ((found - again) ** 2).sum((1, 2, 3))
+    return o, torch.cat([mem, x], 1)[:, n:], torch.cat([cmem, new], 1)[:, new.shape[1]:], loss

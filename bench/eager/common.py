@@ -98,6 +98,11 @@ def union(*logits):
     return torch.cat(logits, -1).softmax(-1).split([t.shape[-1] for t in logits], -1)
 
 
+def heads(x, W):
+    """[batch, position, c] through a projection per head [h, c, d] -> [batch, h, position, d]."""
+    return torch.einsum("bic,hcd->bhid", x, W)
+
+
 def softmax0(s, dim=-1):
     """Zeros where everything is masked."""
     return s.softmax(dim).nan_to_num_(0.0)

@@ -135,3 +135,19 @@ def timeaudio(x, E, q, Wk, Wv):
     f = x.unflatten(1, (-1, 17)) + E[:, None]
     p = (f @ Wk @ q / math.sqrt(q.shape[0])).softmax(-1)
     return (p[..., None, :] @ (f @ Wv)).squeeze(-2)
+
+
+@entry("dense/funnel:funnel", "b=1 j=513 c=768 h=12 d=e=64 n=257 r=1026", "the base model: 12 heads of 64; 513 tokens to 257",
+       Wq=weights, Wk=weights, Wv=weights)
+def funnel(x, Wq, Wk, Wv, R, u, w):
+    n = x.shape[1]
+    pooled = torch.cat([x[:, :1], F.avg_pool1d(x[:, 1:].transpose(1, 2), 2, ceil_mode=True).transpose(1, 2)], 1)
+    q, k, v = heads(pooled, Wq), heads(x, Wk), heads(x, Wv)
+    at = 2 * torch.arange(pooled.shape[1])[:, None] - 1 - torch.arange(n) + n
+    rel = ((q + w[:, None]) @ R.transpose(-1, -2)).gather(-1, at.expand(*q.shape[:2], -1, -1))
+    return sdpa(q + u[:, None], k, v, attn_mask=rel / math.sqrt(q.shape[-1])), pooled
+
+
+@entry("dense/funnel:funnel_up", "b=1 t=513 c=768 n=257", "513 tokens from 257")
+def funnel_up(x, y):
+    return x + torch.cat([y[:, :1], y[:, 1:].repeat_interleave(2, 1)[:, :x.shape[1] - 1]], 1)

@@ -138,3 +138,28 @@ def titans_mlp(q, k, v, theta, eta, alpha, A0, B0):
             x = qc[:, :, u, :, None]
             out.append((x + layer((A @ F.gelu(B @ x)).squeeze(-1))[..., None]).squeeze(-1))
     return torch.stack(out, 2)
+
+
+@entry("memory/titans_context", "b=1 t=512 c=256 p=16 h=4 d=64 a=256", "segments of 64, 16 persistent tokens; 4 heads of 64", {"C": 64},
+       Wq=weights, Wk=weights, Wv=weights, Wo=scaled(1 / 16), Mq=weights, Mk=weights, Mv=weights, W0=scaled(1 / 16), theta=scaled(1, -4))
+def titans_context(x, P, Wq, Wk, Wv, Wo, Mq, Mk, Mv, theta, eta, alpha, W0):
+    theta, eta, keep = theta.sigmoid(), eta.sigmoid(), 1 - alpha.sigmoid()
+    persistent, W = (t.expand(x.shape[0], *t.shape) for t in (P, W0))
+    M, out = torch.zeros_like(W), []
+    for seg, th, et, ke in zip(*(t.split(64, 1) for t in (x, theta, eta, keep))):
+        n = seg.shape[1]
+        z = torch.cat([persistent, unit(seg @ Mq) @ W.transpose(-1, -2), seg], 1)
+        seen = torch.ones(n, z.shape[1], dtype=torch.bool).tril(z.shape[1] - n)
+        y = torch.einsum("bhid,hdc->bic", sdpa(heads(seg, Wq), heads(z, Wk), heads(z, Wv), attn_mask=seen), Wo)
+        k = unit(y @ Mk)
+        err = 2 * (k @ W.transpose(-1, -2) - y @ Mv)
+        # What the end of the segment has of every token's step, of the momentum and of the memory before it: numbers.
+        m, w = torch.zeros(2, x.shape[0], n + 2)
+        m[:, n], w[:, n + 1] = 1, 1
+        for u in range(n):
+            m = et[:, u, None] * m
+            m[:, u] -= th[:, u]
+            w = ke[:, u, None] * w + m
+        M, W = ((err * c[:, :n, None]).transpose(-1, -2) @ k + c[:, n, None, None] * M + c[:, n + 1, None, None] * W for c in (m, w))
+        out.append(y * (unit(y @ Mq) @ W.transpose(-1, -2)))
+    return torch.cat(out, 1), W

@@ -271,3 +271,66 @@ def seer_attention(q, k, v, Wq, Wk):
     w = scores(rope(q, pos), rope(k, pos), spread(keep, B, n).repeat_interleave(B, -2) & causal(n)).softmax(-1)
     w = w.nan_to_num(0.0)
     return w @ v, keep, w.unflatten(2, (-1, B)).unflatten(4, (-1, B)).amax((3, 5))
+
+
+@entry("sparse/reformer", "b=1 h=8 i=2048 d=e=64 r=4 m=16", "4 rounds of 32 buckets, chunks of 64; 8 heads of 64 and 2048 tokens",
+       loose=0.02)
+def reformer(q, v, R):
+    n, size = q.shape[2], 64
+    x = torch.einsum("bhid,hrdm->bhrim", q, R)
+    bucket = torch.cat([x, -x], -1).argmax(-1)  # [b, h, r, i]
+    at = bucket.sort(dim=-1, stable=True).indices
+    place = at.argsort(-1)
+
+    def rows(t, i):
+        return t.unsqueeze(2).expand(*i.shape[:3], -1, -1).gather(3, i[..., None].expand(*i.shape, t.shape[-1]))
+
+    def chunked(t):
+        return t.unflatten(3, (-1, size))
+
+    def pairs(t):
+        """Of a chunk's queries; of its keys and those of the chunk before."""
+        return t[..., :, None], torch.cat([t, t.roll(1, 3)], 4)[..., None, :]
+
+    i, j = pairs(chunked(at))
+    seen = (j <= i) & torch.eq(*pairs(chunked(bucket.gather(3, at))))
+    met = torch.zeros(seen.shape)
+    for z in range(R.shape[1]):  # in how many rounds a pair meets
+        other, chunk = (rows(t[:, :, z, :, None], at).squeeze(-1) for t in (bucket, place // size))
+        a, c = pairs(chunked(chunk))
+        met += torch.eq(*pairs(chunked(other))) & ((a - c) % (n // size) <= 1)
+    k, values = chunked(rows(unit(q), at)), chunked(rows(v, at))
+    k, values = (torch.cat([t, t.roll(1, 3)], 4) for t in (k, values))
+    s = chunked(rows(q, at)) @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) - met.clamp_(min=1).log_() - 1e5 * (i == j)
+    s.masked_fill_(~seen, -INF)
+    total = s.logsumexp(-1)
+    o = ((s - total[..., None]).exp() @ values).flatten(3, 4)
+    o = o.gather(3, place[..., None].expand(*place.shape, v.shape[-1]))
+    return (total.flatten(3).gather(3, place).softmax(2)[..., None] * o).sum(2)
+
+
+@entry("sparse/sea", "b=1 h=12 i=j=512 d=e=64 m=128 r=512 f=64 l=128 s=2 x=32 y=z=3",
+       "128 cells, 64 keys a row; 12 heads of 64 and 512 tokens", loose=0.02, q=scaled(0.125),
+       W1p=weights, W1c=weights, W1v=weights, W2=scaled(0.1), K1=scaled(0.07), K2=scaled(0.07), K3=scaled(0.2),
+       Wa=scaled(0.1), Wb=scaled(0.1))
+def sea(q, k, v, P, p, W1p, W1c, W1v, W2, K1, K2, K3, Wa, Wb):
+    b, h, n, d = q.shape
+    fq, fk = ((t @ P / d ** 0.25).relu() + 1e-3 for t in (q, k))
+    a = (fq @ fk.transpose(-1, -2)).tril()  # at this length the square is fast
+    a /= a.sum(-1, keepdim=True)
+    t = F.gelu(layer(a @ p[:n] @ W1p + a @ v @ W1c + v @ W1v))
+    c = layer(torch.einsum("bhil,lsx->bhsix", t, W2)).flatten(1, 2)
+    for K in (K1, K2):
+        w = K.flatten(0, 1).flatten(1, 2).transpose(0, 1).flip(2)  # [to, from, rows, places], the present row last
+        c = F.conv2d(F.pad(c, (2, 2, 4, 0)), w, dilation=2).relu()
+    c = torch.einsum("bcix,ch->bhix", c, K3.flatten(0, 1))
+    est = layer(c.repeat_interleave(4, -1)).softmax(-1)
+    cells, i, j = est.shape[-1], torch.arange(n)[:, None], torch.arange(n)
+    budget = (h * 64 * cells / (i + 1)).round().clamp(min=1)
+    rank = est.transpose(1, 2).flatten(2).sort(dim=-1, descending=True, stable=True).indices.argsort(-1)
+    chosen = (rank < budget).unflatten(2, (h, cells)).transpose(1, 2)
+    cell = ((j + 0.5).double() / (i + 1) * cells - 1e-4).floor().long()
+    keep = chosen.gather(3, cell.clamp(max=cells - 1).expand(b, h, -1, -1)) & (j <= i)
+    o = softmax0((q @ k.transpose(-1, -2)).masked_fill(~keep, -INF)) @ v
+    gate, so_far = (t @ Wb).sigmoid()[..., None], v.cumsum(2) / (i + 1)
+    return gate * (t @ Wa).sigmoid()[..., None] * o + (1 - gate) * so_far
