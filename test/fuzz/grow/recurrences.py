@@ -126,7 +126,17 @@ class Recurrences:
         last, grad = f"{name}[{scan} - 1]", "grad"
         if scan in self.comps and self.r.random() < 0.6:  # gradients at the start of the chunk
             last, grad = f"{name}[n - 1, u := last]", "grad[u]"
-        self.lines += [f"  {p} = {last}", f"  {l} = sum[e]((sum[d]({p} * tanh({key})) - e / 7) ** 2) / 8",
+        what = f"tanh({key})"
+        form = self.r.random()
+        if form < 0.3:  # what an earlier step made of the memory is a constant,
+            m = self.fresh("M")
+            self.lines.append(f"  {m} = sum[e](tanh({p}) * {key}) / 4")
+            what = f"({what} + 0.2 * {m}[{scan} - 1])"
+        elif form < 0.6 and grad == "grad[u]":  # what other places of this step make of it is not
+            m, j = self.fresh("M"), self.fresh("g")
+            self.lines += [f"  axis {j}:#u", f"  {m} = sum[e](tanh({p}) * {key}) / 4"]
+            what = f"({what} + 0.2 * sum[{j}]({m}[u := {j}] where {j} <= u))"
+        self.lines += [f"  {p} = {last}", f"  {l} = sum[e]((sum[d]({p} * {what}) - e / 7) ** 2) / 8",
                        f"  {name} = 0.9 * {name}[{scan} - 1] - 0.1 * {grad}({l}, {p})  init 0.25 + 0 * d + 0 * e"]
         axes = next(t[2] for t in self.tensors if t[0] == key)
         self.tensors.append((name, "real", axes | {"e"}, False))
