@@ -171,6 +171,109 @@ Relation relation(const Program &p, Prover &prover, const Edge &e, AxisId a) {
     }
   return {Rel::Same, 0, nullptr};
 }
+/// What the members read of each other.
+std::vector<Edge> edgesAmong(const Program &p, const std::vector<int> &members) {
+  std::set<int> in(members.begin(), members.end());
+  auto readsOf = [&](int t, const Node *expr) {
+    std::set<std::pair<const Node *, std::vector<AxisId>>> seen;
+    std::vector<Edge> all, inside;
+    walk(p, expr, {}, t, all, seen);
+    std::copy_if(all.begin(), all.end(), std::back_inserter(inside), [&](const Edge &e) { return in.count(e.to) > 0; });
+    return inside;
+  };
+  std::vector<Edge> edges;
+  for (int t : members)
+    for (const Edge &e : readsOf(t, p.tensors[t].body))
+      edges.push_back(e);
+  // Who reads a state through a shift reads its init too, and what that reads.
+  std::set<std::pair<int, const Node *>> told;
+  for (size_t k = 0; k < edges.size(); ++k) {
+    const Edge by = edges[k];
+    if (!by.read || !p.tensors[by.to].init || !told.insert({by.from, by.read}).second)
+      continue;
+    for (Edge e : readsOf(by.from, p.tensors[by.to].init)) {
+      e.shift = by.read;
+      e.recurrence = by.to;
+      e.bound |= by.bound;
+      edges.push_back(e);
+    }
+  }
+  return edges;
+}
+
+/// A loop and what it makes of every edge.
+struct Loop {
+  ScanAxis scan{-1, 0};
+  int gain = 0;
+  std::vector<Relation> relations;
+};
+
+/// The loop along `a`: no gain when it would leave an edge the wrong way round, or none in order.
+Loop loopAlong(const Program &p, Prover &prover, AxisId a, const std::vector<std::vector<int>> &comps,
+               const std::vector<Edge> &edges) {
+  // Each circle that is left gets the loop, unless a member is without the axis: then it runs outside the loop.
+  // What passes from one circle to another orders neither; one is computed before the other.
+  std::vector<bool> has(comps.size(), true);
+  std::map<int, size_t> componentOf;
+  for (size_t k = 0; k < comps.size(); ++k)
+    for (int t : comps[k]) {
+      has[k] = has[k] && p.tensors[t].axes.contains(a);
+      componentOf[t] = k;
+    }
+  Loop loop;
+  loop.scan.axis = a;
+  for (const Edge &e : edges) {
+    size_t k = componentOf[e.from];
+    Relation r{Rel::Same, 0, nullptr};
+    if (has[k] && componentOf[e.to] == k)
+      r = relation(p, prover, e, a);
+    loop.relations.push_back(r);
+    bool ok = r.rel != Rel::Unknown && (!r.dir || !loop.scan.dir || r.dir == loop.scan.dir);
+    if (r.rel == Rel::Flat)
+      for (AxisId l : r.item->leaves) { // outer leaves first
+        if (l == a)
+          break;
+        ok &= e.settled.count(l) > 0;
+      }
+    if (!ok)
+      return {};
+    if (r.dir) {
+      loop.scan.dir = r.dir;
+      loop.gain += r.rel == Rel::Earlier || r.item->leaves.back() == a ? 2 : 1;
+    }
+  }
+  return loop;
+}
+
+/// The edges that are not yet strictly earlier inside the loop.
+std::vector<Edge> edgesLeft(std::vector<Edge> edges, const Loop &loop) {
+  std::vector<Edge> rest;
+  for (size_t k = 0; k < edges.size(); ++k) {
+    const Relation &r = loop.relations[k];
+    if (r.rel == Rel::Earlier || (r.rel == Rel::Flat && r.item->leaves.back() == loop.scan.axis))
+      continue;
+    if (r.rel == Rel::Flat)
+      edges[k].settled.insert(loop.scan.axis);
+    rest.push_back(edges[k]);
+  }
+  return rest;
+}
+
+/// A way through the ring, from its first member on: tensors, and the edge it begins with.
+std::pair<std::vector<int>, const Edge *> trailThrough(const std::vector<int> &ring, const std::vector<Edge> &edges) {
+  std::set<int> in(ring.begin(), ring.end());
+  std::vector<int> trail{ring[0]};
+  const Edge *first = nullptr;
+  for (size_t k = 0; k <= ring.size(); ++k)
+    for (const Edge &e : edges)
+      if (e.from == trail.back() && in.count(e.to)) {
+        if (!first)
+          first = &e;
+        trail.push_back(e.to);
+        break;
+      }
+  return {trail, first};
+}
 } // namespace
 
 void Checker::resolveAliases() {
@@ -197,31 +300,7 @@ void Checker::resolveAliases() {
 bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
   Prover prover(*p_);
   prover.assumePositive(std::vector<bool>(p_->signature.symbols.size(), true));
-  std::set<int> in(members.begin(), members.end());
-  std::vector<Edge> edges;
-  auto readsOf = [&](int t, const Node *expr) {
-    std::set<std::pair<const Node *, std::vector<AxisId>>> seen;
-    std::vector<Edge> all, inside;
-    walk(*p_, expr, {}, t, all, seen);
-    std::copy_if(all.begin(), all.end(), std::back_inserter(inside), [&](const Edge &e) { return in.count(e.to) > 0; });
-    return inside;
-  };
-  for (int t : members)
-    for (const Edge &e : readsOf(t, p_->tensors[t].body))
-      edges.push_back(e);
-  // Who reads a state through a shift reads its init too, and what that reads.
-  std::set<std::pair<int, const Node *>> told;
-  for (size_t k = 0; k < edges.size(); ++k) {
-    const Edge by = edges[k];
-    if (!by.read || !p_->tensors[by.to].init || !told.insert({by.from, by.read}).second)
-      continue;
-    for (Edge e : readsOf(by.from, p_->tensors[by.to].init)) {
-      e.shift = by.read;
-      e.recurrence = by.to;
-      e.bound |= by.bound;
-      edges.push_back(e);
-    }
-  }
+  std::vector<Edge> edges = edgesAmong(*p_, members);
   std::vector<AxisId> candidates;
   for (const Edge &e : edges)
     if (e.read)
@@ -229,123 +308,54 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
         for (AxisId a : r.leaves)
           if (std::find(candidates.begin(), candidates.end(), a) == candidates.end())
             candidates.push_back(a);
-  std::vector<std::vector<int>> comps;
+  std::vector<AxisId> unused = candidates;
   while (true) {
-    comps = components(members, edges);
-    bool circle = false;
-    std::map<int, size_t> componentOf;
-    for (size_t k = 0; k < comps.size(); ++k) {
-      circle |= isCircle(comps[k], edges);
-      for (int t : comps[k])
-        componentOf[t] = k;
-    }
-    if (!circle)
-      break;
-    int best = -1, bestDir = 0, bestGain = 0;
-    std::vector<Relation> bestRel;
-    for (AxisId a : candidates) {
-      bool used = false;
-      for (const ScanAxis &s : cycle.loops)
-        used |= s.axis == a;
-      if (used)
-        continue;
-      // Each circle that is left gets the loop, unless a member is without the axis: then it runs outside the loop.
-      // What passes from one circle to another orders neither; one is computed before the other.
-      std::vector<bool> has(comps.size(), true);
-      for (size_t k = 0; k < comps.size(); ++k)
-        for (int t : comps[k])
-          has[k] = has[k] && p_->tensors[t].axes.contains(a);
-      std::vector<Relation> rels;
-      int dir = 0, gain = 0;
-      bool ok = true;
-      for (const Edge &e : edges) {
-        size_t k = componentOf[e.from];
-        Relation r{Rel::Same, 0, nullptr};
-        if (has[k] && componentOf[e.to] == k)
-          r = relation(*p_, prover, e, a);
-        rels.push_back(r);
-        if (r.rel == Rel::Unknown || (r.dir && dir && r.dir != dir))
-          ok = false;
-        if (r.rel == Rel::Flat)
-          for (AxisId l : r.item->leaves) { // outer leaves first
-            if (l == a)
-              break;
-            ok &= e.settled.count(l) > 0;
-          }
-        if (r.dir) {
-          dir = r.dir;
-          gain += r.rel == Rel::Earlier || r.item->leaves.back() == a ? 2 : 1;
-        }
-        if (!ok)
-          break;
-      }
-      if (ok && dir && gain > bestGain) {
-        best = a;
-        bestDir = dir;
-        bestGain = gain;
-        bestRel = rels;
-      }
-    }
-    if (best < 0) {
-      // Name the circle: follow remaining reads from some member back to itself.
-      std::vector<int> ring;
+    std::vector<std::vector<int>> comps = components(members, edges);
+    auto ring = std::find_if(comps.begin(), comps.end(), [&](auto &c) { return isCircle(c, edges); });
+    if (ring == comps.end()) {
       for (auto &c : comps)
-        if (isCircle(c, edges)) {
-          ring = c;
-          break;
-        }
-      std::set<int> rs(ring.begin(), ring.end());
+        cycle.tensors.push_back(c[0]);
+      return true;
+    }
+    Loop best;
+    for (AxisId a : unused) {
+      Loop loop = loopAlong(*p_, prover, a, comps, edges);
+      if (loop.gain > best.gain)
+        best = std::move(loop);
+    }
+    if (!best.gain) {
+      std::set<int> in(ring->begin(), ring->end());
       for (const Edge &e : edges)
-        if (e.shift && rs.count(e.from) && rs.count(e.to)) {
+        if (e.shift && in.count(e.from) && in.count(e.to)) {
           error(Msg::A302, e.span, {p_->tensors[e.recurrence].name})
               .note(p_->tensors[e.recurrence].span, "the recurrence");
           return false;
         }
-      auto label = [&](int t) {
-        return p_->tensors[t].name.empty() ? spanText(p_->tensors[t].span) : p_->tensors[t].name;
-      };
-      std::string path;
-      std::vector<int> trail{ring[0]};
-      const Edge *first = nullptr;
-      for (size_t k = 0; k <= ring.size(); ++k)
-        for (const Edge &e : edges)
-          if (e.from == trail.back() && rs.count(e.to)) {
-            if (!first)
-              first = &e;
-            trail.push_back(e.to);
-            break;
-          }
-      for (size_t k = 0; k < trail.size() && k < 8; ++k) {
-        path += (k ? " -> " : "") + label(trail[k]);
-        if (k && trail[k] == trail[0])
-          break;
-      }
-      Diagnostic &d = error(Msg::A301, first ? first->span : p_->tensors[ring[0]].span, {path});
-      d.note(p_->tensors[ring[0]].span, "the equation");
-      int to = first ? first->to : ring[0];
-      if (!p_->tensors[to].axes.empty())
-        d.withHelp(fmt::format("{}[{}-1]", label(to),
-                               p_->axes[candidates.empty() ? *p_->tensors[to].axes.begin() : candidates[0]].name));
+      auto [trail, first] = trailThrough(*ring, edges);
+      reportCircle(trail, first ? first->span : p_->tensors[trail[0]].span, candidates);
       return false;
     }
-    cycle.loops.push_back({best, bestDir});
-    std::vector<Edge> rest;
-    for (size_t k = 0; k < edges.size(); ++k) {
-      const Relation &r = bestRel[k];
-      if (r.rel == Rel::Earlier)
-        continue;
-      if (r.rel == Rel::Flat) {
-        if (r.item->leaves.back() == best)
-          continue;
-        edges[k].settled.insert(best);
-      }
-      rest.push_back(edges[k]);
-    }
-    edges = rest;
+    cycle.loops.push_back(best.scan);
+    unused.erase(std::find(unused.begin(), unused.end(), best.scan.axis));
+    edges = edgesLeft(std::move(edges), best);
   }
-  for (auto &c : comps)
-    cycle.tensors.push_back(c[0]);
-  return true;
+}
+
+/// `trail` reads its next member each, `span` being the first read.
+void Checker::reportCircle(const std::vector<int> &trail, Span span, const std::vector<AxisId> &candidates) {
+  auto label = [&](int t) { return p_->tensors[t].name.empty() ? spanText(p_->tensors[t].span) : p_->tensors[t].name; };
+  std::string path;
+  for (size_t k = 0; k < trail.size() && k < 8; ++k) {
+    path += (k ? " -> " : "") + label(trail[k]);
+    if (k && trail[k] == trail[0])
+      break;
+  }
+  Diagnostic &d = error(Msg::A301, span, {path});
+  d.note(p_->tensors[trail[0]].span, "the equation");
+  int to = trail.size() > 1 ? trail[1] : trail[0];
+  if (!p_->tensors[to].axes.empty())
+    d.withHelp(fmt::format("{}[{}-1]", label(to),
+                           p_->axes[candidates.empty() ? *p_->tensors[to].axes.begin() : candidates[0]].name));
 }
 
 bool Checker::findCycles() {

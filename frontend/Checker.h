@@ -147,6 +147,7 @@ private:
   // CheckCycles.cpp
   bool findCycles();
   bool orderCycle(const std::vector<int> &members, Cycle &cycle);
+  void reportCircle(const std::vector<int> &trail, Span span, const std::vector<AxisId> &candidates);
   void resolveAliases();
   void markStarts();
 
