@@ -256,154 +256,171 @@ Node *Checker::countAlong(const Node *operand, AxisId leaf, const std::map<AxisI
   return map(Fn::Min, Kind::Int, {extent, left}, span);
 }
 
-Node *Checker::resolveRead(const ast::Expr *e, Scope *s) {
-  const ast::Expr *base = e->args[0];
-  Scope *bs = s;
+/// What is read: reads go to tensors, any other expression becomes an equation without a name. `base` becomes what a
+/// function's parameter stands for. Null after an error.
+Node *Checker::readSource(const ast::Expr *&base, Scope *s) {
   while (base->kind == ast::ExprKind::Name) {
-    auto it = bs->names.find(base->text);
-    if (it == bs->names.end() || it->second.kind != Entity::Thunk)
+    auto it = s->names.find(base->text);
+    if (it == s->names.end() || it->second.kind != Entity::Thunk)
       break;
     base = it->second.expr;
-    bs = it->second.exprScope;
+    s = it->second.exprScope;
   }
-  // Reads go to tensors; any other expression becomes an equation without a name.
-  Node *x = nullptr;
-  if (base->kind == ast::ExprKind::Name && bs->names.count(base->text) &&
-      bs->names[base->text].kind == Entity::Tensor) {
-    x = tensorRef(bs->names[base->text].tensor, base->span);
-    if (!x)
-      return nullptr;
-  } else {
-    Node *direct = expr(base, bs);
-    if (!direct)
-      return nullptr;
-    x = direct->op == Op::Tensor ? direct : tensorRef(anonymousTensor(base, bs), base->span);
-    if (!x)
-      return nullptr;
-  }
-  struct Item {
-    AxisValue axis;
-    bool found = false;
-    const ast::Subst *sub;
-    Node *index = nullptr;
-  };
-  std::vector<Item> items;
-  bool ok = true;
-  for (const ast::Subst &sub : e->substs) {
-    Item it;
-    it.sub = &sub;
-    if (sub.axis) {
-      if (!axisOfRef(*s, *sub.axis, it.axis)) {
-        ok = false;
-        continue;
-      }
-      it.found = true;
-      for (AxisId a : it.axis.leaves)
-        if (!x->axes.contains(a)) {
-          it.found = false;
-          if (!quiet()) {
-            Diagnostic &d = error(Msg::A121, sub.axis->span, {p_->axes[a].name, spanText(base->span)});
-            std::string have;
-            for (AxisId b : x->axes)
-              have += (have.empty() ? "" : " ") + p_->axes[b].name;
-            d.withLabel(have.empty() ? "it has no axes" : "its axes are " + have);
-            ok = false;
-          }
-          break;
-        }
-    } else {
-      std::vector<ast::Name> names;
-      axisNames(sub.value, names);
-      std::vector<AxisValue> hits;
-      std::vector<std::string> hitNames;
-      for (const ast::Name &n : names) {
-        AxisValue v;
-        if (!axisByName(*s, n, v, false))
-          continue;
-        bool all = !v.leaves.empty();
-        for (AxisId a : v.leaves)
-          all &= x->axes.contains(a);
-        bool seen = false;
-        for (AxisValue &h : hits)
-          seen |= h.leaves == v.leaves;
-        if (all && !seen) {
-          hits.push_back(v);
-          hitNames.push_back(n.text);
-        }
-      }
-      // `x[c']` is short for `x[c := c']`.
-      if (hits.empty() && sub.value->kind == ast::ExprKind::Name && sub.value->text.back() == '\'') {
-        std::string b = sub.value->text;
-        while (!b.empty() && b.back() == '\'') {
-          b.pop_back();
-          AxisValue v;
-          if (axisByName(*s, {b, sub.value->span}, v, false)) {
-            bool all = true;
-            for (AxisId a : v.leaves)
-              all &= x->axes.contains(a);
-            if (all) {
-              hits.push_back(v);
-              break;
-            }
-          }
-        }
-      }
-      if (hits.size() == 1) {
-        it.axis = hits[0];
-        it.found = true;
-      } else if (!quiet()) {
-        if (hits.empty()) {
-          Diagnostic &d = error(Msg::A122, sub.span, {spanText(sub.span), spanText(base->span)});
-          std::string have;
-          for (AxisId b : x->axes)
-            have += (have.empty() ? "" : " ") + p_->axes[b].name;
-          d.withLabel(have.empty() ? "the operand has no axes" : "its axes are " + have);
-          if (!x->axes.empty())
-            d.withHelp(
-                fmt::format("{}[{} := {}]", spanText(base->span), p_->axes[*x->axes.begin()].name, spanText(sub.span)));
-        } else
-          error(Msg::A123, sub.span, {spanText(sub.span), hitNames[0], hitNames[1]})
-              .withHelp(fmt::format("{}[{} := {}]", spanText(base->span), hitNames[0], spanText(sub.span)));
-        ok = false;
-      }
+  if (base->kind == ast::ExprKind::Name && s->names.count(base->text) && s->names[base->text].kind == Entity::Tensor)
+    return tensorRef(s->names[base->text].tensor, base->span);
+  Node *direct = expr(base, s);
+  if (!direct || direct->op == Op::Tensor)
+    return direct;
+  return tensorRef(anonymousTensor(base, s), base->span);
+}
+
+/// "its axes are a b", or `none`.
+std::string Checker::axesText(const Node *x, const std::string &none) const {
+  std::string have;
+  for (AxisId a : x->axes)
+    have += (have.empty() ? "" : " ") + p_->axes[a].name;
+  return have.empty() ? none : "its axes are " + have;
+}
+
+/// Whether `x` has the axis that `sub.axis` names. False after an error.
+bool Checker::namedAxis(const ast::Subst &sub, const Node *x, const ast::Expr *base, Replaced &out) {
+  out.found = true;
+  for (AxisId a : out.axis.leaves)
+    if (!x->axes.contains(a)) {
+      out.found = false;
+      if (quiet())
+        return true;
+      error(Msg::A121, sub.axis->span, {p_->axes[a].name, spanText(base->span)})
+          .withLabel(axesText(x, "it has no axes"));
+      return false;
     }
-    items.push_back(it);
+  return true;
+}
+
+/// The one axis of `x` that is written in an index without `:=`. False after an error.
+bool Checker::impliedAxis(const ast::Subst &sub, const Node *x, const ast::Expr *base, Scope *s, Replaced &out) {
+  auto has = [&](const AxisValue &v) {
+    return std::all_of(v.leaves.begin(), v.leaves.end(), [&](AxisId a) { return x->axes.contains(a); });
+  };
+  std::vector<ast::Name> names;
+  axisNames(sub.value, names);
+  std::vector<AxisValue> hits;
+  std::vector<std::string> hitNames;
+  for (const ast::Name &n : names) {
+    AxisValue v;
+    if (!axisByName(*s, n, v, false) || v.leaves.empty() || !has(v))
+      continue;
+    if (std::none_of(hits.begin(), hits.end(), [&](const AxisValue &h) { return h.leaves == v.leaves; })) {
+      hits.push_back(v);
+      hitNames.push_back(n.text);
+    }
   }
-  std::map<AxisId, Node *> at;
+  // `x[c']` is short for `x[c := c']`.
+  if (hits.empty() && sub.value->kind == ast::ExprKind::Name) {
+    std::string b = sub.value->text;
+    while (hits.empty() && !b.empty() && b.back() == '\'') {
+      b.pop_back();
+      AxisValue v;
+      if (axisByName(*s, {b, sub.value->span}, v, false) && has(v))
+        hits.push_back(v);
+    }
+  }
+  if (hits.size() == 1) {
+    out.axis = hits[0];
+    out.found = true;
+    return true;
+  }
+  if (quiet())
+    return true;
+  auto fix = [&](const std::string &axis) {
+    return fmt::format("{}[{} := {}]", spanText(base->span), axis, spanText(sub.span));
+  };
+  if (!hits.empty()) {
+    error(Msg::A123, sub.span, {spanText(sub.span), hitNames[0], hitNames[1]}).withHelp(fix(hitNames[0]));
+    return false;
+  }
+  Diagnostic &d = error(Msg::A122, sub.span, {spanText(sub.span), spanText(base->span)});
+  d.withLabel(axesText(x, "the operand has no axes"));
+  if (!x->axes.empty())
+    d.withHelp(fix(p_->axes[*x->axes.begin()].name));
+  return false;
+}
+
+/// The indices of a read; those with `last` come second, as what is last depends on the others. False after an error.
+bool Checker::readIndices(std::vector<Replaced> &items, const Node *x, Scope *s, std::map<AxisId, Node *> &at) {
+  bool ok = true;
   Node *saved = last_;
-  for (int phase = 0; phase < 2; ++phase)
-    for (Item &it : items) {
-      bool last = usesLast(it.sub->value);
-      if (last != (phase == 1))
+  for (bool last : {false, true})
+    for (Replaced &it : items) {
+      const ast::Expr *value = it.sub->value;
+      if (usesLast(value) != last)
         continue;
       last_ = nullptr;
       if (last) {
-        if (!it.found) {
+        if (!it.found)
           continue;
-        }
         Node *count = it.axis.leaves.size() == 1 ? countAlong(x, it.axis.leaves[0], at, it.sub->span)
                                                  : extentNode(it.axis.length, it.sub->span);
         last_ = map(Fn::Sub, Kind::Int, {count, intConst(1, it.sub->span)}, it.sub->span);
       }
-      it.index = expr(it.sub->value, s);
+      it.index = expr(value, s);
       if (!it.index) {
         ok = false;
         continue;
       }
       if (it.index->kind != Kind::Int && !quiet()) {
-        error(it.index->kind == Kind::Bool ? Msg::A124 : Msg::A125, it.sub->value->span,
-              {spanText(it.sub->value->span)})
-            .withHelp(fmt::format("i64({})", spanText(it.sub->value->span)));
+        error(it.index->kind == Kind::Bool ? Msg::A124 : Msg::A125, value->span, {spanText(value->span)})
+            .withHelp(fmt::format("i64({})", spanText(value->span)));
         ok = false;
       }
       if (it.found && it.axis.leaves.size() == 1)
         at[it.axis.leaves[0]] = it.index;
     }
   last_ = saved;
+  return ok;
+}
+
+/// How many positions there are along what is replaced, the others standing at `at`.
+Node *Checker::readBound(const Replaced &it, const Node *x, std::map<AxisId, Node *> at) {
+  Span span = it.sub->span;
+  if (it.axis.leaves.size() > 1)
+    return extentNode(it.axis.length, span);
+  // Of the replaced leaves of a ragged composite the innermost answers for all of them.
+  AxisId leaf = it.axis.leaves[0];
+  bool after = false;
+  if (int c = p_->axes[leaf].composite; c >= 0)
+    for (AxisId a : p_->composites[c].leaves) {
+      if (after && at.count(a))
+        return extentNode(p_->axes[leaf].extent, span);
+      after |= a == leaf;
+    }
+  at.erase(leaf);
+  return countAlong(x, leaf, at, span);
+}
+
+Node *Checker::resolveRead(const ast::Expr *e, Scope *s) {
+  const ast::Expr *base = e->args[0];
+  Node *x = readSource(base, s);
+  if (!x)
+    return nullptr;
+  std::vector<Replaced> items;
+  bool ok = true;
+  for (const ast::Subst &sub : e->substs) {
+    Replaced it;
+    it.sub = &sub;
+    if (sub.axis && !axisOfRef(*s, *sub.axis, it.axis)) {
+      ok = false;
+      continue;
+    }
+    ok &= sub.axis ? namedAxis(sub, x, base, it) : impliedAxis(sub, x, base, s, it);
+    items.push_back(it);
+  }
+  std::map<AxisId, Node *> at;
+  ok &= readIndices(items, x, s, at);
   if (!ok)
     return nullptr;
   AxisSet replaced, axes;
-  for (Item &it : items) {
+  for (Replaced &it : items) {
     if (it.index)
       axes |= it.index->axes;
     if (it.found)
@@ -417,33 +434,14 @@ Node *Checker::resolveRead(const ast::Expr *e, Scope *s) {
   }
   axes |= x->axes - replaced;
   Node *n = p_->make(Op::Read, x->kind, axes, {x}, e->span);
-  for (size_t k = 0; k < items.size(); ++k) {
-    Item &it = items[k];
+  for (Replaced &it : items) {
     if (!it.found || !it.index)
       continue;
     ReadItem r;
     r.leaves = it.axis.leaves;
     r.index = it.index;
     r.last = it.sub->value->kind == ast::ExprKind::Last;
-    if (r.leaves.size() > 1)
-      r.bound = extentNode(it.axis.length, it.sub->span);
-    else {
-      // Of the replaced leaves of a ragged composite the innermost answers for all of them.
-      bool precise = true;
-      int c = p_->axes[r.leaves[0]].composite;
-      if (c >= 0) {
-        bool after = false;
-        for (AxisId a : p_->composites[c].leaves) {
-          if (after && at.count(a))
-            precise = false;
-          after |= a == r.leaves[0];
-        }
-      }
-      std::map<AxisId, Node *> others = at;
-      others.erase(r.leaves[0]);
-      r.bound = precise ? countAlong(x, r.leaves[0], others, it.sub->span)
-                        : extentNode(p_->axes[r.leaves[0]].extent, it.sub->span);
-    }
+    r.bound = readBound(it, x, at);
     n->reads.push_back(r);
   }
   return n;

@@ -112,6 +112,19 @@ private:
   Node *resolve(const ast::Expr *e, Scope *s);
   Node *resolveName(const ast::Expr *e, Scope *s);
   Node *resolveRead(const ast::Expr *e, Scope *s);
+  /// One substitution of a read: the axis of the operand that is replaced, and by what.
+  struct Replaced {
+    const ast::Subst *sub = nullptr;
+    AxisValue axis;
+    bool found = false;
+    Node *index = nullptr;
+  };
+  Node *readSource(const ast::Expr *&base, Scope *s);
+  bool namedAxis(const ast::Subst &sub, const Node *x, const ast::Expr *base, Replaced &out);
+  bool impliedAxis(const ast::Subst &sub, const Node *x, const ast::Expr *base, Scope *s, Replaced &out);
+  bool readIndices(std::vector<Replaced> &items, const Node *x, Scope *s, std::map<AxisId, Node *> &at);
+  Node *readBound(const Replaced &it, const Node *x, std::map<AxisId, Node *> at);
+  std::string axesText(const Node *x, const std::string &none) const;
   Node *resolveBinary(const ast::Expr *e, Scope *s);
   Node *resolveCompare(const ast::Expr *e, Scope *s);
   Node *tensorRef(int id, Span span);

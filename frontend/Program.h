@@ -6,8 +6,7 @@
 //   surface   the equations as the language means them, absence included (Where, Fill, Present, Read that may leave its
 //             axis). The reference evaluator reads this graph and nothing else.
 //   total     the same values without absence (see Presence.h): every node has a value at every position, reads are
-//   clamped,
-//             reductions carry explicit guards. The attn dialect is made from this graph alone.
+//             clamped, reductions carry explicit guards. The attn dialect is made from this graph alone.
 //
 // Nodes form a DAG: a node may be used many times, also under different reads. All are owned by the Program.
 //===----------------------------------------------------------------------===//

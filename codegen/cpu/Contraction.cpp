@@ -4,9 +4,9 @@
 //
 //   for blocks of n, blocks of m:
 //     for blocks of k:
-//       pack A: rows of k                        [m][k]        \  nests of their own, planned and vectorised as any
-//       other pack B: panels of two vectors of n       [panel][k][n] / for panels, for MR rows: MR x 2 accumulators
-//       over k, added to a block of C
+//       pack A: rows of k                  [m][k]        \  nests of their own, planned and
+//       pack B: panels of two vectors of n [panel][k][n] /  vectorised as any other
+//       for panels, for MR rows: MR x 2 accumulators over k, added to a block of C
 //     finish on the block of C
 //
 // A that is an element of a tensor is read where it is, if neighbours in m or in k are neighbours in memory. B may come

@@ -1,10 +1,9 @@
 //===- Tile programs to functions -----------------------------------------===//
 //
-//   tile.program @p symbols [...] {          llvm.func @workspace_bytes(symbols) -> i64     sum of the shared allocs
-//     %w = tile.alloc ...               =>   llvm.func @run(ctx)                            lays out the workspace,
-//     tile.kernel grid [...] { ... }                                                        ctx.helpers.parallelFor per
-//     kernel
-//   }                                        llvm.func internal @kernel0(ctx, begin, end, scratch, data)
+//   tile.program @p symbols [...] {         llvm.func @workspace_bytes(symbols) -> i64   sum of the shared allocs
+//     %w = tile.alloc ...               =>  llvm.func @run(ctx)                          lays out the workspace, calls
+//     tile.kernel grid [...] { ... }                                                     parallelFor for each kernel
+//   }                                       llvm.func internal @kernel0(ctx, begin, end, scratch, data)
 //
 // A kernel function gets what its body uses from outside (positions, pointers, strides) in an array on run's stack,
 // passed as `data`. Private allocs are laid out in `scratch`, followed by the packing buffers of its contractions.

@@ -3,8 +3,7 @@
 // One op per node of the total graph, each at the place in the spec that it comes from. Decides the type that each real
 // value is computed in:
 //   f64   where a real operand is f64 (an input stored so, or a value computed from one), and for expressions of
-//   indices,
-//         extents, params and literals alone, which are rounded once (to_f32) where they meet f32 values;
+//         indices, extents, params and literals alone, which are rounded once (to_f32) where they meet f32 values;
 //   f32   everywhere else, whatever the storage.
 //===----------------------------------------------------------------------===//
 #pragma once

@@ -3,9 +3,8 @@
 // A kernel may be cut along the axes that all its stages have and along which its stages read each other at the same
 // position only: then nothing is recomputed, and what no other kernel reads needs memory for one block at a time.
 // Stages start in kernels of their own (a recurrence as a whole) and are merged
-//   * when what passes between them is larger than the rest by a sequence (scores between queries and keys, a state at
-//   every
-//     step): then axes may be lost from the grid;
+//   * when what passes between them is larger than the rest by a sequence (scores between queries and keys, a state
+//     at every step): then axes may be lost from the grid;
 //   * when no dynamic axis is lost from either grid.
 // A merge never makes kernels wait for each other in a circle.
 //===----------------------------------------------------------------------===//

@@ -4,8 +4,7 @@
 // stored when recomputing it costs more than memory:
 //   * it is expensive and several stages evaluate it (the exponentials of a softmax: their sum and their weighted sum);
 //   * it is expensive and one stage evaluates it in a larger domain (a rotary table or a rotated key, read by every
-//   query;
-//     exp(gate[a]) under a state [a, c]), or through reads that meet the same element many times.
+//     query; exp(gate[a]) under a state [a, c]), or through reads that meet the same element many times.
 // The outermost such expression is chosen, so that what is cheap between it and its reader is still inline.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
