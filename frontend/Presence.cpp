@@ -316,6 +316,18 @@ private:
     Node *count = isTrue(validNumbers) ? productOf(n->groups[0], s) : intern(k);
     Node *place = flatPosition(n->newAxes, s);
     Node *enough = map(Fn::Lt, Kind::Bool, {place, count}, s);
+    // Of a short last chunk the first position is there where any is; a proof need not count them.
+    bool shortOnly =
+        !along.empty() && std::all_of(along.begin(), along.end(), [](const Cause &x) { return x.ragged >= 0; });
+    if (n->newAxes.empty() && shortOnly) {
+      std::vector<ReadItem> first;
+      for (AxisId a : n->groups[0]) {
+        first.emplace_back();
+        first.back().leaves = {a};
+        first.back().index = integer(0, s);
+      }
+      enough = map(Fn::Or, Kind::Bool, {substitute(validNumbers, first, [](Node *x) { return x; }), enough}, s);
+    }
     out.causes.push_back(
         Cause{map(Fn::And, Kind::Bool, {present(apart, s), enough}, s), n->axes, s, -1, Cause::Selection});
     switch (n->op) {

@@ -119,6 +119,8 @@ body("ragged_chunks", "x: [t=(n u:3)]", "s: [n], c: i64[n], l: [n], m: [n], f: i
      "s = sum[u](x)  c = count[u](x)  l = x[u := last]  m = mean[u](x)  f = t  y = x - m  p = fill(argmax[u](x), -1) + 0 * u",
      {"x": [1.0, 2.0, 3.0, 4.0, 6.0]},
      {"s": [6.0, 10.0], "c": [3, 2], "l": [3.0, 6.0], "m": [2.0, 5.0], "f": [0, 1, 2, 3, 4], "y": [-1.0, 0.0, 1.0, -1.0, 1.0], "p": [2, 2, 2, 1, 1]})
+body("ragged_argmax", "x: [t=(n u:3)]", "a: i64[], b: i64[n], v: [n]", "a = argmax[t](x)  b = argmin[u](x)  v = fill(x[u := argmin[u](x)], 0)",
+     {"x": [1.0, 2.0, 3.0, 5.0, 4.0]}, {"a": 3, "b": [0, 1], "v": [1.0, 4.0]})
 body("ragged_softmax", "x: [t=(n u:2)]", "p: [t], q: [t], a: bool[n]", "p = softmax[u](x)  q = softmax[t](x)  a = all[u](x > 0)",
      {"x": [1.0, 2.0, 3.0]}, {"p": softmax([1, 2]) + [1.0], "q": softmax([1, 2, 3]), "a": [1, 1]})
 body("inside_by_intervals", "x: [t], y: [s:4], z: [m:3]", "a: [t], b: [t], c: [t], d: [t], e: [t], f: [p], g: [t]",
