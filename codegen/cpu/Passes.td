@@ -19,6 +19,11 @@ def CpuExpandMath : Pass<"cpu-expand-math", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect", "::mlir::LLVM::LLVMDialect"];
 }
 
+def CpuShareLoops : Pass<"cpu-share-loops", "::mlir::ModuleOp"> {
+  let summary = "loops that stand more than once become functions";
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def CpuToLLVM : Pass<"cpu-to-llvm", "::mlir::ModuleOp"> {
   let summary = "scf, arith, math, vector -> LLVM dialect";
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::cf::ControlFlowDialect", "::mlir::vector::VectorDialect"];

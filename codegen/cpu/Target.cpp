@@ -56,6 +56,7 @@ void cpu::buildCpuPipeline(OpPassManager &pm, unsigned vectorBytes, bool vectori
   pm.addPass(createTileToVector(options));
   pm.addPass(createCSEPass());
   pm.addPass(createCpuExpandMath());
+  pm.addPass(createCpuShareLoops());
   pm.addPass(createCpuToLLVM());
 }
 
