@@ -455,11 +455,44 @@ private:
 
   //===--- Register tiles ---===//
 
+  /// In a function of its own, called by all contractions of the kind: what is constant in one of them is not known in
+  /// it.
   void tiles(Bounds mBounds, Bounds nBounds, Bounds kBounds, Value first) {
     Rows rows = rowsOfA(mBounds.first, kBounds.first);
     Panels panels = panelsOfB(nBounds.first, kBounds.first);
-    Value mCount = ir.sub(mBounds.second, mBounds.first), nCount = ir.sub(nBounds.second, nBounds.first);
-    Value kCount = ir.sub(kBounds.second, kBounds.first);
+    SmallVector<Value> args{rows.base,
+                            panels.base,
+                            cBase,
+                            ir.sub(mBounds.second, mBounds.first),
+                            ir.sub(nBounds.second, nBounds.first),
+                            ir.sub(kBounds.second, kBounds.first),
+                            first};
+    if (direct)
+      args.append({rows.row, rows.column});
+    if (packed)
+      args.push_back(panels.stride);
+    std::string name = elem.isF32() ? "tiles_f32" : "tiles_f64";
+    name += direct ? "_direct" : "";
+    name += packed ? "_packed" : "";
+    auto module = nest->getParentOfType<ModuleOp>();
+    auto func = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
+    if (!func) {
+      OpBuilder::InsertionGuard guard(ir);
+      ir.setInsertionPointToStart(module.getBody());
+      auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(ir.getContext()),
+                                              llvm::to_vector(ValueRange(args).getTypes()));
+      func = ir.create<LLVM::LLVMFuncOp>(name, type, LLVM::Linkage::Internal, /*dsoLocal=*/true);
+      ir.setInsertionPointToStart(func.addEntryBlock(ir));
+      auto at = func.getArguments();
+      Rows a{at[0], direct ? Value(at[7]) : ir.i64(blocking.lda), direct ? Value(at[8]) : ir.i64(1)};
+      emitTiles(a, {at[1], packed ? Value(at.back()) : ir.i64(blocking.kc * blocking.panel)}, at[2], at[3], at[4],
+                at[5], at[6]);
+      ir.create<LLVM::ReturnOp>(ValueRange());
+    }
+    ir.create<LLVM::CallOp>(func, args);
+  }
+
+  void emitTiles(Rows rows, Panels panels, Value sums, Value mCount, Value nCount, Value kCount, Value first) {
     ir.loop(ir.i64(0), nCount, ir.i64(blocking.panel), {}, [&](Value n, ValueRange) -> SmallVector<Value> {
       Value panel = ir.createOrFold<arith::DivSIOp>(n, ir.i64(blocking.panel));
       Value b = ir.offset(elem, panels.base, ir.mul(panel, panels.stride));
@@ -467,7 +500,7 @@ private:
                           ir.offset(elem, panels.base, ir.mul(kCount, ir.i64(blocking.panel))));
       ir.loop(ir.i64(0), mCount, ir.i64(blocking.rows), {}, [&](Value m, ValueRange) -> SmallVector<Value> {
         Rows at{ir.offset(elem, rows.base, ir.mul(m, rows.row)), rows.row, rows.column};
-        Value to = ir.offset(elem, cBase, ir.add(ir.mul(m, ir.i64(blocking.nc)), n));
+        Value to = ir.offset(elem, sums, ir.add(ir.mul(m, ir.i64(blocking.nc)), n));
         tile(at, ir.sub(mCount, m), b, next, to, kCount, first);
         return {};
       });

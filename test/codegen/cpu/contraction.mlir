@@ -1,7 +1,7 @@
 // A sum of products becomes tiles of 8 rows by two vectors, accumulated in registers.
 // RUN: attn-opt %s --tile-to-vector --canonicalize --cse | FileCheck %s
 
-// CHECK-LABEL: @kernel0
+// CHECK-LABEL: internal @tiles_f32
 // CHECK: %[[SUMS:.*]]:16 = scf.for
 // CHECK-COUNT-16: math.fma {{.*}} : vector<16xf32>
 // CHECK: scf.if

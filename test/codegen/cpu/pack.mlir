@@ -3,9 +3,9 @@
 
 // B is the same for every block of rows. Where there is only one block it is packed in place, so both ways are there.
 // CHECK-LABEL: internal @kernel0
-// CHECK-NOT:     math.fma
+// CHECK-NOT:     llvm.call @tiles
 // CHECK-LABEL: internal @kernel1
-// CHECK:         math.fma
+// CHECK:         llvm.call @tiles
 // CHECK-LABEL: func @run
 // CHECK-COUNT-2: llvm.call
 tile.program @shared symbols ["m", "n", "k"] {
@@ -38,9 +38,9 @@ tile.program @shared symbols ["m", "n", "k"] {
 
 // In a loop: always packed before.
 // CHECK-LABEL: internal @kernel0
-// CHECK-NOT:     math.fma
+// CHECK-NOT:     llvm.call @tiles
 // CHECK-LABEL: internal @kernel1
-// CHECK:         math.fma
+// CHECK:         llvm.call @tiles
 tile.program @rounds symbols ["t", "n", "k"] {
 ^bb0(%t: i64, %n: i64, %k: i64):
   %c0 = arith.constant 0 : i64
@@ -67,7 +67,7 @@ tile.program @rounds symbols ["t", "n", "k"] {
 
 // What the kernel itself writes is not there yet.
 // CHECK-LABEL: internal @kernel0
-// CHECK:         math.fma
+// CHECK:         llvm.call @tiles
 // CHECK-NOT:   internal @kernel1
 // CHECK-LABEL: func @run
 tile.program @written symbols ["t", "n"] {
