@@ -65,6 +65,7 @@ private:
   std::optional<Poly> reach(const Poly &p, bool up);
   std::optional<Poly> quotient(const Poly &x, const Poly &by);
   Bounds either(const Bounds &x, const Bounds &y);
+  Bounds extremeOf(bool least, const Bounds &x, const Bounds &y);
   Poly extreme(AtomKind kind, const Poly &x, const Poly &y);
   bool direct(Poly p);
   // Prove.cpp: what follows from facts.

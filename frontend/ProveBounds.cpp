@@ -29,6 +29,28 @@ Prover::Bounds Prover::either(const Bounds &x, const Bounds &y) {
   return r;
 }
 
+/// Of the lesser or the greater of two values.
+Prover::Bounds Prover::extremeOf(bool least, const Bounds &x, const Bounds &y) {
+  AtomKind kind = least ? AtomKind::Min : AtomKind::Max;
+  // On one side either operand is a bound, on the other one both have to be known.
+  auto one = [&](const std::optional<Poly> &a, const std::optional<Poly> &b) {
+    if (!a || !b)
+      return a ? a : b;
+    Poly closer = extreme(kind, *a, *b);
+    if (closer == *a || closer == *b)
+      return std::optional(closer);
+    auto isConstant = [](const Poly &p) { return p.empty() || (p.size() == 1 && p.begin()->first.empty()); };
+    return isConstant(*b) || (b->size() <= 1 && a->size() > 1) ? b : a;
+  };
+  auto both = [&](const std::optional<Poly> &a, const std::optional<Poly> &b) {
+    return a && b ? std::optional(extreme(kind, *a, *b)) : std::nullopt;
+  };
+  Bounds r;
+  r.lower = least ? both(x.lower, y.lower) : one(x.lower, y.lower);
+  r.upper = least ? one(x.upper, y.upper) : both(x.upper, y.upper);
+  return r;
+}
+
 /// The least or greatest value of p over all positions, in extents alone.
 std::optional<Poly> Prover::reach(const Poly &p, bool up) {
   if (p.size() == 1 && p.begin()->first.size() == 1 && p.begin()->second == 1)
@@ -134,8 +156,14 @@ Prover::Bounds Prover::boundsOfMap(const Node *n, int depth) {
   }
   case Fn::Mul: {
     Bounds x = of(0), y = of(1);
-    if (!atLeastZero(x) || !atLeastZero(y))
-      return {};
+    if (!atLeastZero(x) || !atLeastZero(y)) {
+      if (!x.lower || !x.upper || !y.lower || !y.upper)
+        return {};
+      Bounds r{mul(*x.lower, *y.lower), mul(*x.lower, *y.lower)};
+      for (const Poly &corner : {mul(*x.lower, *y.upper), mul(*x.upper, *y.lower), mul(*x.upper, *y.upper)})
+        r = either(r, {corner, corner});
+      return r;
+    }
     return {mul(*x.lower, *y.lower), x.upper && y.upper ? std::optional<Poly>(mul(*x.upper, *y.upper)) : std::nullopt};
   }
   case Fn::IDiv: {
@@ -153,21 +181,12 @@ Prover::Bounds Prover::boundsOfMap(const Node *n, int depth) {
   case Fn::Min:
   case Fn::Max: {
     Bounds r = of(0);
-    bool least = n->fn == Fn::Min;
-    for (size_t i = 1; i < n->args.size(); ++i) {
-      Bounds x = of(i);
-      auto &one = least ? r.upper : r.lower; // any operand bounds it on this side
-      auto &all = least ? r.lower : r.upper;
-      auto &oneX = least ? x.upper : x.lower;
-      auto &allX = least ? x.lower : x.upper;
-      if (!one || (oneX && oneX->size() <= 1 && one->size() > 1))
-        one = oneX;
-      all =
-          all && allX ? std::optional<Poly>(extreme(least ? AtomKind::Min : AtomKind::Max, *all, *allX)) : std::nullopt;
-    }
-    r.own = false;
+    for (size_t i = 1; i < n->args.size(); ++i)
+      r = extremeOf(n->fn == Fn::Min, r, of(i));
     return r;
   }
+  case Fn::Clamp:
+    return extremeOf(true, extremeOf(false, of(0), of(1)), of(2));
   default:
     return {};
   }
