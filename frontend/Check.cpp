@@ -2,6 +2,7 @@
 #include "frontend/Check.h"
 #include "frontend/Checker.h"
 #include "frontend/Presence.h"
+#include "runtime/Bind.h"
 #include "runtime/DeepStack.h"
 #include "runtime/Tensor.h"
 #include <algorithm>
@@ -207,6 +208,8 @@ void Checker::collectParams(Scope &s, const std::vector<ast::Stmt> &body, bool o
       std::string near = nearestName(name, names);
       if (!near.empty())
         d.withHelp(fmt::format("--set {}={}", near, value));
+      else
+        d.withHelp(names.empty() ? "it has no params" : "its params are " + joined(names));
     }
   }
 }
@@ -293,8 +296,10 @@ void Checker::collectTensors() {
     info.kind = t.kind;
     info.scope = top_;
     info.annotation = t.axes;
-    if (left)
+    if (left) {
       info.expr = d.defaultValue;
+      info.declared = t.kind;
+    }
     int id = static_cast<int>(p_->tensors.size());
     p_->tensors.push_back(t);
     info_.push_back(info);
@@ -414,6 +419,28 @@ void Checker::checkDefaults() {
   }
 }
 
+/// The right side of an equation, to paste into a help; "..." when it is long.
+static std::string shortText(const Tensor &t) {
+  std::string text = t.body ? spanText(t.body->span) : std::string();
+  return text.empty() || text.size() > 50 || text.find('\n') != text.npos ? "..." : text;
+}
+
+/// `sqrt(d)` or `x / d`, where `d` is an axis: its extent is meant, and the axis is left over.
+static const ast::Expr *positionForExtent(const ast::Expr *e, const std::string &axis) {
+  if (!e)
+    return nullptr;
+  auto isAxis = [&](const ast::Expr *x) { return x->kind == ast::ExprKind::Name && x->text == axis; };
+  if (e->kind == ast::ExprKind::Call && (e->text == "sqrt" || e->text == "rsqrt") && e->args.size() == 1 &&
+      isAxis(e->args[0]))
+    return e->args[0];
+  if (e->kind == ast::ExprKind::Binary && e->bin == ast::BinOp::Div && isAxis(e->args[1]))
+    return e->args[1];
+  for (const ast::Expr *a : e->args)
+    if (const ast::Expr *found = positionForExtent(a, axis))
+      return found;
+  return nullptr;
+}
+
 void Checker::checkOutputs() {
   for (size_t k = 0; k < p_->outputs.size(); ++k) {
     Output &o = p_->outputs[k];
@@ -433,28 +460,51 @@ void Checker::checkOutputs() {
       for (AxisId a : d)
         want.insert(a);
     if (AxisSet extra = t.axes - want; !extra.empty()) {
-      error(Msg::A135, t.span, {o.name, extra.size() == 1 ? "a free axis" : "free axes", axisList(extra)})
-          .note(decl->name.span, "declared here")
-          .withHelp(fmt::format("{} = sum[{}](...)", o.name, axisList(extra)));
+      Diagnostic &d =
+          error(Msg::A135, t.span, {o.name, extra.size() == 1 ? "a free axis" : "free axes", axisList(extra)})
+              .note(decl->name.span, "declared here");
+      const ast::Expr *position = nullptr;
+      for (const ast::Stmt &st : mixer_.body)
+        for (AxisId a : extra)
+          if (!position)
+            position = positionForExtent(st.value, p_->axes[a].name);
+      if (position)
+        d.note(position->span,
+               fmt::format("`{0}` is the position along the axis; its extent is `#{0}`", position->text))
+            .withHelp("#" + position->text);
+      else
+        d.withHelp(fmt::format("{} = sum[{}]({})", o.name, axisList(extra), shortText(t)));
       continue;
     }
     if (AxisSet missing = want - t.axes; !missing.empty()) {
       error(Msg::A136, t.span, {o.name, namedAxes(missing)}).note(decl->name.span, "declared here");
       continue;
     }
+  }
+}
+
+/// After the cycles: where equations only read each other, no kind follows from them.
+void Checker::checkOutputKinds() {
+  for (size_t k = 0; k < p_->outputs.size(); ++k) {
+    const Output &o = p_->outputs[k];
+    const Tensor &t = p_->tensors[o.tensor];
+    const Span at = std::find_if(mixer_.outputs.begin(), mixer_.outputs.end(), [&](const ast::Decl &d) {
+                      return d.name.text == o.name;
+                    })->name.span;
     Kind kind = o.declared ? (isFloat(o.dtype)         ? Kind::Real
                               : o.dtype == DType::Bool ? Kind::Bool
                                                        : Kind::Int)
                            : Kind::Real;
     if (!o.declared && t.kind != Kind::Real) {
-      error(Msg::A223, decl->name.span, {o.name, t.kind == Kind::Bool ? "bool" : "integer"})
-          .withHelp(fmt::format("{}: {}[...]", o.name, t.kind == Kind::Bool ? "bool" : "i64"));
+      error(Msg::A223, at, {o.name, t.kind == Kind::Bool ? "bool" : "integer"})
+          .withHelp(fmt::format("{}: {}{}", o.name, t.kind == Kind::Bool ? "bool" : "i64",
+                                dimsText(p_->signature.outputs[k])));
       continue;
     }
     if (t.kind > kind) {
       error(Msg::A224, t.span, {o.name, dtypeName(o.dtype), t.kind == Kind::Real ? "real" : "an integer"})
-          .note(decl->name.span, "declared here")
-          .withHelp(fmt::format("{} = {}(...)", o.name, dtypeName(o.dtype)));
+          .note(at, "declared here")
+          .withHelp(fmt::format("{} = {}({})", o.name, dtypeName(o.dtype), shortText(t)));
       continue;
     }
   }
@@ -518,6 +568,7 @@ std::unique_ptr<Program> Checker::run() {
   resolveAliases();
   if (!findCycles())
     return nullptr;
+  checkOutputKinds();
   markStarts();
   if (diags_.errorCount() != before)
     return nullptr;
@@ -537,30 +588,31 @@ std::vector<std::string> mixerNames(const Spec &spec) {
   return out;
 }
 
-std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, const CheckOptions &options,
-                                    Diagnostics &diags) {
+const ast::Mixer *findMixer(const Spec &spec, const std::string &mixer, Diagnostics &diags) {
   const ast::File &file = *spec.files[0];
-  const ast::Mixer *found = nullptr;
   for (const ast::Mixer &m : file.mixers)
     if (mixer.empty() ? file.mixers.size() == 1 : m.name.text == mixer)
-      found = &m;
-  if (!found) {
-    std::string names;
-    for (const ast::Mixer &m : file.mixers)
-      names += (names.empty() ? "" : ", ") + m.name.text;
-    Span at{file.source, 0, 0};
-    if (file.mixers.empty())
-      diags.report(Msg::A506, at);
-    else if (mixer.empty())
-      diags.report(Msg::A507, at, {names});
-    else {
-      Diagnostic &d = diags.report(Msg::A508, at, {mixer, names});
-      std::string near = nearestName(mixer, mixerNames(spec));
-      if (!near.empty())
-        d.withHelp("--mixer " + near);
-    }
-    return nullptr;
+      return &m;
+  std::vector<std::string> names = mixerNames(spec);
+  Span at{file.source, 0, 0};
+  if (names.empty())
+    diags.report(Msg::A506, at);
+  else if (mixer.empty())
+    diags.report(Msg::A507, at, {joined(names)}).withHelp("--mixer " + names[0]);
+  else {
+    Diagnostic &d = diags.report(Msg::A508, at, {mixer, joined(names)});
+    std::string near = nearestName(mixer, names);
+    if (!near.empty())
+      d.withHelp("--mixer " + near);
   }
+  return nullptr;
+}
+
+std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, const CheckOptions &options,
+                                    Diagnostics &diags) {
+  const ast::Mixer *found = findMixer(spec, mixer, diags);
+  if (!found)
+    return nullptr;
   // Equations nest as deep as the parser allows, and functions on top of that.
   std::unique_ptr<Program> program;
   onDeepStack([&] { program = Checker(spec, *found, options, diags).run(); });

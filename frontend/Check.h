@@ -29,6 +29,8 @@ struct CheckOptions {
 
 /// Names of the file's mixers, in order.
 std::vector<std::string> mixerNames(const Spec &spec);
+/// The mixer of this name; the only one when `mixer` is empty. Null after an error.
+const ast::Mixer *findMixer(const Spec &spec, const std::string &mixer, Diagnostics &diags);
 /// Checks one mixer, absence included: its tensors are total. Null after an error. `mixer` empty: the only one.
 std::unique_ptr<Program> checkMixer(const Spec &spec, const std::string &mixer, const CheckOptions &options,
                                     Diagnostics &diags);

@@ -5,6 +5,7 @@
 // nothing is copied, hygiene is lookup, and a recurrence inside a function is an ordinary one.
 //===----------------------------------------------------------------------===//
 #include "frontend/Checker.h"
+#include "frontend/Foreign.h"
 #include "runtime/Tally.h"
 #include <algorithm>
 #include <fmt/format.h>
@@ -244,7 +245,11 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
   }
   d = &error(Msg::A210, e->nameSpan, {name});
   std::string near = nearestName(name, known);
-  if (!near.empty())
+  if (auto it = s->names.find(name); it != s->names.end() && it->second.kind == Entity::Tensor)
+    d->withHelp(fmt::format("`{}` is a tensor: an index stands in square brackets, as in `{}[t-1]`", name, name));
+  else if (std::string_view other = insteadOfFunction(name); !other.empty())
+    d->withHelp(std::string(other));
+  else if (!near.empty())
     d->withHelp(near);
   return {};
 }

@@ -1,6 +1,8 @@
 //===- Expressions to nodes -----------------------------------------------===//
 #include "frontend/Checker.h"
+#include "frontend/Foreign.h"
 #include "runtime/Tally.h"
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <limits>
@@ -108,8 +110,15 @@ Node *Checker::resolveName(const ast::Expr *e, Scope *s) {
   std::vector<std::string> known = namesInScope(*s, false);
   for (auto &[n, spec] : s->specs)
     known.push_back(n);
+  std::string plain = e->text.substr(0, e->text.find('\''));
   std::string near = nearestName(e->text, known);
-  if (!near.empty())
+  if (plain != e->text && std::find(known.begin(), known.end(), plain) != known.end())
+    d.withHelp(fmt::format("`{}` needs an equation of its own, or is meant to be `{}`", e->text, plain));
+  else if (std::vector<std::string> all = builtinNames(); std::find(all.begin(), all.end(), e->text) != all.end())
+    d.withHelp(fmt::format("`{0}` is a function: its arguments stand in parentheses, as in `{0}(x)`", e->text));
+  else if (std::string_view other = insteadOfName(e->text); !other.empty())
+    d.withHelp(std::string(other));
+  else if (!near.empty())
     d.withHelp(near);
   else if (s->fn && top_->names.count(e->text))
     d.note(s->fn->name.span, "a function sees its parameters and its own equations only");
@@ -166,7 +175,7 @@ void Checker::resolveTensor(int id) {
   }
   Tensor &t = p_->tensors[id];
   AxisSet axes = body->axes;
-  Kind kind = body->kind;
+  Kind kind = std::max(body->kind, info.declared);
   if (init) {
     axes |= init->axes;
     kind = std::max(kind, init->kind);
@@ -339,6 +348,10 @@ bool Checker::impliedAxis(const ast::Subst &sub, const Node *x, const ast::Expr 
     error(Msg::A123, sub.span, {spanText(sub.span), hitNames[0], hitNames[1]}).withHelp(fix(hitNames[0]));
     return false;
   }
+  std::vector<std::string> known = namesInScope(*s, false);
+  if (sub.value->kind == ast::ExprKind::Name && !s->specs.count(sub.value->text) &&
+      std::find(known.begin(), known.end(), sub.value->text) == known.end())
+    return false; // that there is no such name is said where it is looked up
   Diagnostic &d = error(Msg::A122, sub.span, {spanText(sub.span), spanText(base->span)});
   d.withLabel(axesText(x, "the operand has no axes"));
   if (!x->axes.empty())

@@ -71,9 +71,10 @@ struct TensorInfo {
   AxisSet annotation;
   AxisSet axes;
   Kind kind = Kind::Bool;
-  bool dirtyRead = false; ///< read while in progress: part of a circle
-  bool broken = false;    ///< said aloud: what reads it says nothing more
-  bool shifted = false;   ///< read through a shift somewhere
+  Kind declared = Kind::Bool; ///< of a left-out input: an integer default of a floating one is floating
+  bool dirtyRead = false;     ///< read while in progress: part of a circle
+  bool broken = false;        ///< said aloud: what reads it says nothing more
+  bool shifted = false;       ///< read through a shift somewhere
   Span initSpan;
   enum { Waiting, Busy, Done } state = Waiting;
 };
@@ -170,6 +171,7 @@ private:
   bool resolveAll();
   void checkDefaults();
   void checkOutputs();
+  void checkOutputKinds();
   void checkRequires();
   void addRequirement(ExtentRef condition, std::string message);
   std::string axisList(const AxisSet &axes) const;  ///< "i, j"
@@ -202,6 +204,7 @@ private:
   Node *last_ = nullptr;                                ///< what `last` means in the index being resolved
 };
 
+std::vector<std::string> builtinNames();
 /// The text of a node for messages: "sel", "j <= i".
 std::string spanText(Span span);
 

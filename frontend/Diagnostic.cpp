@@ -13,48 +13,13 @@
 #include "frontend/Diagnostic.h"
 #include <algorithm>
 #include <fmt/format.h>
-#include <numeric>
 
 namespace attnc {
 
 namespace {
 
-struct MessageInfo {
-  const char *name;
-  Severity severity;
-  std::string_view text;
-};
-
-constexpr MessageInfo messages[] = {
-#define MSG(id, severity, text) {#id, Severity::severity, text},
-#include "frontend/Messages.def"
-#undef MSG
-};
-
 constexpr unsigned tabWidth = 4;
 constexpr unsigned maxColumns = 160; ///< of a source line; more is cut out around the caret
-
-/// Decodes the code point at `i` and moves past it; U+FFFD for what is not UTF-8.
-char32_t nextCodePoint(std::string_view s, size_t &i) {
-  unsigned char c = s[i++];
-  if (c < 0x80)
-    return c;
-  unsigned more = c >= 0xF0 && c < 0xF8 ? 3 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xC2 && c < 0xE0 ? 1 : 0;
-  if (!more || i + more > s.size())
-    return 0xFFFD;
-  char32_t value = c & (0x3F >> more);
-  for (unsigned k = 0; k < more; ++k) {
-    unsigned char d = s[i + k];
-    if ((d & 0xC0) != 0x80)
-      return 0xFFFD;
-    value = value << 6 | (d & 0x3F);
-  }
-  constexpr char32_t least[] = {0, 0x80, 0x800, 0x10000};
-  if (value < least[more] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
-    return 0xFFFD;
-  i += more;
-  return value;
-}
 
 struct Range {
   char32_t first, last;
@@ -162,22 +127,10 @@ Diagnostic &Diagnostic::withHelp(std::string text) {
   return *this;
 }
 
-const char *msgName(Msg id) { return messages[static_cast<size_t>(id)].name; }
-
-Diagnostic &Diagnostics::report(Msg id, Span at, std::vector<std::string> args) {
-  const MessageInfo &info = messages[static_cast<size_t>(id)];
-  std::string message;
-  size_t arg = 0;
-  for (size_t i = 0; i < info.text.size(); ++i) {
-    if (info.text.compare(i, 2, "{}") == 0 && arg < args.size()) {
-      message += args[arg++];
-      ++i;
-    } else {
-      message += info.text[i];
-    }
-  }
-  errors_ += info.severity == Severity::Error;
-  all_.push_back({id, info.severity, std::move(message), at, "", {}, ""});
+Diagnostic &Diagnostics::report(Msg id, Span at, const std::vector<std::string> &args) {
+  Severity severity = msgSeverity(id);
+  errors_ += severity == Severity::Error;
+  all_.push_back({id, severity, msgText(id, args), at, "", {}, ""});
   return all_.back();
 }
 
@@ -220,48 +173,6 @@ std::string Diagnostics::render() const {
   for (const Diagnostic &d : all_)
     out += renderDiagnostic(d);
   return out;
-}
-
-/// Levenshtein distance in which swapping two neighbours is one step; anything over `limit` counts as limit + 1.
-static size_t editDistance(std::string_view a, std::string_view b, size_t limit) {
-  if (std::max(a.size(), b.size()) - std::min(a.size(), b.size()) > limit)
-    return limit + 1;
-  std::vector<size_t> before, last(b.size() + 1), row(b.size() + 1);
-  std::iota(last.begin(), last.end(), 0);
-  for (size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        row[j] = std::min(row[j], before[j - 2] + 1);
-    }
-    before = last;
-    last = row;
-  }
-  return last[b.size()];
-}
-
-std::string nearestName(std::string_view name, const std::vector<std::string> &candidates) {
-  auto lower = [](std::string_view s) {
-    std::string t(s);
-    for (char &c : t)
-      c = c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
-    return t;
-  };
-  std::string best, lowered = lower(name);
-  // Short names are near to everything: one letter for another is a guess only from two letters up.
-  size_t limit = name.size() < 2 ? 0 : name.size() < 6 ? 1 : name.size() / 3;
-  size_t bestDistance = limit + 1;
-  for (const std::string &candidate : candidates) {
-    if (candidate == name)
-      continue;
-    size_t distance = lower(candidate) == lowered ? 0 : editDistance(lowered, lower(candidate), limit);
-    if (distance < bestDistance) {
-      bestDistance = distance;
-      best = candidate;
-    }
-  }
-  return best;
 }
 
 } // namespace attnc

@@ -1,23 +1,16 @@
 //===- Diagnostics: collected as data, rendered by one function -----------===//
 //
-// Every sentence a user can meet stands in Messages.def, with a stable id. Code reports (id, span, arguments) and may
+// The sentences stand in runtime/Messages.def, each with a stable id. Code reports (id, span, arguments) and may
 // add notes at second places and one help line; nothing here prints.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "frontend/Source.h"
+#include "runtime/Message.h"
 #include <deque>
 #include <string>
 #include <vector>
 
 namespace attnc {
-
-enum class Severity { Error, Warning };
-
-enum class Msg {
-#define MSG(id, severity, text) id,
-#include "frontend/Messages.def"
-#undef MSG
-};
 
 struct Note {
   Span span; ///< span.source may be null: then it is a plain sentence
@@ -41,7 +34,7 @@ struct Diagnostic {
 class Diagnostics {
 public:
   /// Fills the "{}" of the message in order.
-  Diagnostic &report(Msg id, Span at, std::vector<std::string> args = {});
+  Diagnostic &report(Msg id, Span at, const std::vector<std::string> &args = {});
   bool hasErrors() const { return errors_ > 0; }
   size_t errorCount() const { return errors_; }
   const std::deque<Diagnostic> &all() const { return all_; }
@@ -59,8 +52,5 @@ private:
 };
 
 std::string renderDiagnostic(const Diagnostic &d);
-const char *msgName(Msg id);
-/// The candidate nearest to `name` by edit distance, if near enough to be a typing error; else empty.
-std::string nearestName(std::string_view name, const std::vector<std::string> &candidates);
 
 } // namespace attnc

@@ -4,6 +4,7 @@
 // file with a syntax error is then parsed again piece by piece, in ParserErrors.cpp, only to find good messages.
 //===----------------------------------------------------------------------===//
 #include "frontend/Parser.h"
+#include "frontend/Foreign.h"
 #include "frontend/ParserImpl.h"
 #include <cmath>
 #include <fmt/format.h>
@@ -112,8 +113,10 @@ private:
     if (!type) {
       auto &d = diags_.report(Msg::A027, span(c), {word});
       std::string near = nearestName(word, {"f32", "f16", "bf16", "f64", "i32", "i64", "bool"});
-      d.withHelp(near.empty() ? "dtypes are f32, f16, bf16, f64, i32, i64 and bool"
-                              : fmt::format("did you mean `{}`?", near));
+      std::string_view other = insteadOfDtype(word);
+      d.withHelp(!other.empty() ? std::string(other)
+                 : near.empty() ? "dtypes are f32, f16, bf16, f64, i32, i64 and bool"
+                                : fmt::format("did you mean `{}`?", near));
       return DType::F32;
     }
     return type;

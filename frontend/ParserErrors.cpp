@@ -11,6 +11,7 @@
 // the error belongs behind the "+"; and a bracket that is never closed is best reported where the text stops making
 // sense.
 //===----------------------------------------------------------------------===//
+#include "frontend/Foreign.h"
 #include "frontend/ParserImpl.h"
 #include "runtime/DType.h"
 #include <fmt/format.h>
@@ -141,9 +142,15 @@ private:
       next = tryRule(at, [&] { parser_.mixerHead(); });
       explainBlock(next, {P::LBRACE});
       return;
-    default:
-      fail(Msg::A013, at, {quoted(t_, at)});
+    default: {
+      Diagnostic &d = fail(Msg::A013, at, {quoted(t_, at)});
+      std::string near = nearestName(t_.text(at), {"import", "fn", "mixer", "schedule"});
+      if (type(at) == P::HASH)
+        d.withHelp(commentHelp);
+      else
+        d.withHelp(near.empty() ? std::string(insteadOfItem(t_.text(at))) : fmt::format("did you mean `{}`?", near));
       return;
+    }
     }
     if (!next)
       explain();
@@ -216,7 +223,7 @@ private:
         } else {
           next = tryRule(i, [&] { parser_.stmt(); });
           if (!next && now == P::NAME && afterExpr && !toks_[i].firstOnLine && !lineEndsBadly())
-            fail(Msg::A015, i, {quoted(t_, i - 1), quoted(t_, i)});
+            failBetween(i);
           else if (!next)
             explain();
         }
@@ -228,8 +235,14 @@ private:
         Diagnostic &d = fail(Msg::A012, i, {"an operator or a statement", quoted(t_, i - 1), quoted(t_, i)});
         if (now == P::BAR)
           d.withHelp("did you mean `or`?");
+        else
+          helpForToken(d, now, true);
       } else {
-        fail(Msg::A014, i, {quoted(t_, i)});
+        Diagnostic &d = fail(Msg::A014, i, {quoted(t_, i)});
+        if (now == P::HASH || (now == P::SLASH && type(i + 1) == P::STAR))
+          d.withHelp(commentHelp);
+        else
+          d.withHelp(std::string(insteadOfStatement(t_.text(i))));
       }
       if (now == P::RETURN && isFn && !next)
         explain();
@@ -244,6 +257,12 @@ private:
         halted_ = halted_ || strayIn(from, i); // one mistake, most likely
       }
     }
+  }
+
+  void failBetween(size_t i) {
+    Diagnostic &d = fail(Msg::A015, i, {quoted(t_, i - 1), quoted(t_, i)});
+    if (t_.text(i) == "as")
+      d.withHelp("a cast is written `f32(x)`");
   }
 
   void expectEnd(size_t at) {
@@ -416,9 +435,13 @@ private:
     }
     auto [at, what] = found(tok);
     if ((now == P::EQUAL || now == P::COLON) && operatorNext && inSubst()) {
-      fail(Msg::A022, tok, {std::string(t_.text(tok))});
+      Diagnostic &d = fail(Msg::A022, tok, {std::string(t_.text(tok))});
+      if (now == P::COLON && (type(tok - 1) == P::INT || type(tok + 1) == P::RSQUARE || type(tok + 1) == P::COMMA))
+        d.withHelp("there are no slices: `x[t := t + 1]` over an axis that is one shorter");
     } else if (now == P::EQUAL && operatorNext) {
-      fail(Msg::A023, tok);
+      Diagnostic &d = fail(Msg::A023, tok);
+      if (inCall(tok) && type(tok - 1) == P::NAME && (type(tok - 2) == P::COMMA || type(tok - 2) == P::LPAREN))
+        d.withHelp(argumentHelp);
     } else if (operatorNext && expects(P::ELSE)) {
       Diagnostic &d = fail(Msg::A018, tok, at, {});
       if (int i = ifBefore(tok); i >= 0)
@@ -450,21 +473,64 @@ private:
     return -1;
   }
 
-  void helpForOperand(Diagnostic &d, size_t now) const {
-    if (now == P::PLUS)
-      d.withHelp("there is no unary `+`: leave it out");
-    else if (now == P::STRING)
-      d.withHelp("strings stand only after `import` and in `require`");
-    else if (isKeyword(now) && !isOperator(now) && now != P::ELSE)
-      d.withLabel("a reserved word");
+  /// Directly in the parentheses of a call.
+  bool inCall(size_t tok) const {
+    int opener = openerOf(tok);
+    return opener > 0 && type(opener) == P::LPAREN && (type(opener - 1) == P::CALLEE || type(opener - 1) == P::RSQUARE);
   }
 
-  void helpForToken(Diagnostic &d, size_t now) const {
+  void helpForOperand(Diagnostic &d, size_t now) const {
+    size_t tok = stop_.tok;
+    int opener = openerOf(tok);
+    bool inRead = opener >= 0 && type(opener) == P::LSQUARE;
+    if (now == P::PLUS)
+      d.withHelp("there is no unary `+`: leave it out");
+    else if (now == P::STRING && opener > 0 && !insteadOfFunction(t_.text(opener - 1)).empty())
+      d.withHelp(std::string(insteadOfFunction(t_.text(opener - 1))));
+    else if (now == P::STRING)
+      d.withHelp("strings stand only after `import` and in `require`");
+    else if (now == P::COLON && inRead)
+      d.withHelp("axes that are not named stay whole: name the one that is read, as in `x[t := 0]`");
+    else if (now == P::IF || now == P::WHERE)
+      d.withHelp(now == P::IF ? "`a if condition else b`" : "`x where condition`, or `a if condition else b`");
+    else if (now == P::BAR)
+      d.withHelp("`abs(x)`, or `norm[d](x)` along an axis");
+    else if (now == P::LSQUARE || now == P::LBRACE)
+      d.withHelp("there are no lists: a tensor is an input, or comes from an equation with named axes");
+    else if (isKeyword(now) && !isOperator(now) && now != P::ELSE) {
+      d.withLabel("a reserved word");
+      if (type(tok + 1) == P::EQUAL && inCall(tok))
+        d.withHelp(argumentHelp);
+    }
+  }
+
+  void helpForToken(Diagnostic &d, size_t now, bool afterExpr = false) const {
+    size_t tok = stop_.tok;
+    std::string_view word = tok > 0 ? t_.text(tok - 1) : "";
+    bool begins = tok > 0 && type(tok - 1) == P::NAME && toks_[tok - 1].firstOnLine;
     if (now == P::EQ && expects(P::EQUAL))
       d.withHelp("an equation is written with one `=`");
     else if (now == P::ASSIGN && expects(P::EQUAL))
       d.withHelp("an equation is written `=`; `:=` replaces an axis, inside brackets");
+    else if (expects(P::EQUAL) && begins && !insteadOfStatement(word).empty())
+      d.withHelp(std::string(insteadOfStatement(word)));
+    else if (now == P::HASH)
+      d.withHelp(commentHelp);
+    else if (expects(P::EQUAL) && (now == P::LT || now == P::ARROW || now == P::LE))
+      d.withHelp("an equation is written with `=`");
+    else if (expects(P::EQUAL) && begins && type(tok + 1) == P::EQUAL)
+      d.withHelp(fmt::format("a name has one equation; a running sum is `{0} = {0}[t-1] + ...`", word));
+    else if (now == P::LBRACE && (afterExpr || expects(P::PLUS)))
+      d.withHelp("an index stands in square brackets, as in `x[t-1]`");
+    else if (now == P::NAME && inRule(P::RuleAnnotation))
+      d.withHelp("an equation names its axes, `y: [t] = ...`; a cast is `f32(...)`");
+    else if (now == P::COMMA && afterExpr)
+      d.withHelp("each name has an equation of its own; only a function gives several results");
   }
+
+  static constexpr const char *commentHelp = "a comment starts with `//`";
+  static constexpr const char *argumentHelp =
+      "arguments have no names, and axes stand in brackets, as in `softmax[j](s)`";
 
   /// "an operator, `,` or `)`": what could stand here, for a reader.
   std::string expectedWords() const {

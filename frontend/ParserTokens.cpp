@@ -3,8 +3,13 @@
 // Everything that can be known before parsing: that the text is text, that no bracket or operator nests deeper than the
 // parser's stack bears, which bracket belongs to which, and which names are called.
 //===----------------------------------------------------------------------===//
+#include "frontend/Foreign.h"
 #include "frontend/ParserImpl.h"
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
 #include <fmt/format.h>
+#include <set>
 
 namespace attnc::syntax {
 
@@ -71,28 +76,15 @@ bool checkText(const Source &source, Diagnostics &diags) {
     good = good && !(more == 2 && value < 0x800) && !(more == 3 && (value < 0x10000 || value > 0x10FFFF)) &&
            !(value >= 0xD800 && value <= 0xDFFF);
     if (!good) {
-      diags.report(Msg::A002, {&source, uint32_t(i), uint32_t(i + 1)},
-                   {fmt::format("byte {} (0x{:02x}) is not valid UTF-8", i, c)});
+      diags
+          .report(Msg::A002, {&source, uint32_t(i), uint32_t(i + 1)},
+                  {fmt::format("byte {} (0x{:02x}) is not valid UTF-8", i, c)})
+          .withHelp("save the file as UTF-8");
       return false;
     }
     i += more + 1;
   }
   return true;
-}
-
-/// What an author who typed this character may have meant.
-std::string_view meantBy(std::string_view character) {
-  static constexpr std::pair<std::string_view, std::string_view> table[] = {
-      {"&", "and"}, {"!", "not"}, {"^", "**"}, {"~", "not"},  {"@", "sum[d](a * b)"},
-      {"×", "*"},   {"·", "*"},   {"−", "-"},  {"–", "-"},    {"÷", "/"},
-      {"≤", "<="},  {"≥", ">="},  {"≠", "!="}, {"∞", "inf"},  {"π", "pi"},
-      {"→", "->"},  {"“", "\""},  {"”", "\""}, {"∧", "and"},  {"∨", "or"},
-      {"¬", "not"}, {"′", "'"},   {"’", "'"},  {"√", "sqrt"}, {"Σ", "sum"},
-      {"∑", "sum"}};
-  for (auto &[from, to] : table)
-    if (from == character)
-      return to;
-  return {};
 }
 
 /// A character with its number unless ASCII: some look like a letter and are none.
@@ -211,6 +203,7 @@ public:
     for (Item &item : t_->items)
       matchBrackets(item);
     reportBadTokens();
+    warnOfDivision();
     if (diags_.full())
       return nullptr;
     retag();
@@ -347,13 +340,11 @@ private:
         switch (t_->toks[i].type) {
         case P::BAD: {
           item.broken = true;
-          bool twice = i + 1 < item.end && t_->text(i + 1) == text && t_->toks[i + 1].begin == t_->toks[i].end;
-          std::string_view meant = meantBy(text);
-          Span at = t_->span(i, twice ? i + 1 : i);
-          auto &d = diags_.report(Msg::A003, at, {shown(text)});
-          if (!meant.empty())
-            d.withHelp(fmt::format("did you mean `{}`?", meant));
-          i += twice;
+          size_t last = i; // of a run: `&&`, ``` ``` ```
+          while (last + 1 < item.end && t_->text(last + 1) == text && t_->toks[last + 1].begin == t_->toks[last].end)
+            ++last;
+          diags_.report(Msg::A003, t_->span(i, last), {shown(text)}).withHelp(std::string(insteadOfCharacter(text)));
+          i = last;
           break;
         }
         case P::BADSTRING:
@@ -362,15 +353,97 @@ private:
           break;
         case P::BADNUMBER:
           item.broken = true;
-          if (text == ".")
-            diags_.report(Msg::A003, t_->span(i), {"`.`"});
-          else
-            diags_.report(Msg::A026, t_->span(i), {quoted(*t_, i)});
+          reportBadNumber(i, text);
           break;
         default:
           break;
         }
       }
+  }
+
+  /// A number that is none: digits with something else, or what follows a point.
+  void reportBadNumber(size_t i, std::string_view text) {
+    if (text == ".") {
+      diags_.report(Msg::A003, t_->span(i), {"`.`"});
+      return;
+    }
+    if (text[0] == '.' && (text.size() < 2 || text[1] < '0' || text[1] > '9')) {
+      std::string_view receiver = i > 0 && t_->toks[i - 1].end == t_->toks[i].begin ? t_->text(i - 1) : "";
+      diags_.report(Msg::A028, t_->span(i), {std::string(text)}).withHelp(insteadOfAttribute(receiver, text));
+      return;
+    }
+    Diagnostic &d = diags_.report(Msg::A026, t_->span(i), {quoted(*t_, i)});
+    std::string plain(text);
+    plain.erase(std::remove(plain.begin(), plain.end(), '_'), plain.end());
+    size_t digits = std::min(plain.find_first_not_of("0123456789."), plain.size());
+    std::string_view rest = std::string_view(plain).substr(digits);
+    char *end = nullptr;
+    if (rest.empty() && std::count(plain.begin(), plain.end(), '.') <= 1)
+      d.withHelp(plain);
+    else if (unsigned long long value = std::strtoull(plain.c_str(), &end, 16);
+             (rest[0] == 'x' || rest[0] == 'X') && plain.size() < 18 && !*end)
+      d.withHelp(std::to_string(value));
+    else if (rest == "e" || rest == "E")
+      d.withHelp("an exponent has digits, as in `1e-6`");
+    else if (rest == "f" || rest == "j" || rest == "L")
+      d.withHelp(plain.substr(0, digits));
+    else if (rest.find('.') == rest.npos && digits < plain.size() && digits > 0)
+      d.withHelp(fmt::format("{} * {}", plain.substr(0, digits), rest));
+  }
+
+  /// `y = x // 2`: what stands behind the slashes would also do as a divisor. Whoever means a comment writes words.
+  void warnOfDivision() {
+    std::set<std::string_view> names;
+    for (size_t i = 0; i < t_->toks.size(); ++i)
+      if (type(i) == P::NAME)
+        names.insert(t_->text(i));
+    std::string_view all = source_.text();
+    size_t equationLine = 0, unclosed = all.size(); // where a bracket is lost, the error is about it
+    for (const Item &item : t_->items)
+      if (item.unclosed >= 0)
+        unclosed = std::min<size_t>(unclosed, t_->toks[size_t(item.unclosed)].begin);
+    for (size_t i = 0; i + 1 < t_->toks.size() && !diags_.full(); ++i) {
+      if (type(i) == P::EQUAL || type(i) == P::ASSIGN)
+        equationLine = t_->toks[i].line;
+      if (!endsOperand(type(i)) || t_->toks[i].line != equationLine || t_->toks[i].begin >= unclosed)
+        continue;
+      size_t begin = t_->toks[i].end, end = std::min(all.find_first_of("\r\n", begin), all.size());
+      size_t slashes = std::min(all.find_first_not_of(" \t", begin), end);
+      if (all.substr(slashes, 2) != "//" || all.substr(slashes, 3) == "///")
+        continue;
+      if (isDivisor(all.substr(slashes + 2, end - slashes - 2), names))
+        diags_.report(Msg::A029, {&source_, uint32_t(slashes), uint32_t(slashes + 2)}).withHelp("div");
+    }
+  }
+
+  /// Numbers, extents and names of this file with operators between them, and nothing else.
+  static bool isDivisor(std::string_view text, const std::set<std::string_view> &names) {
+    bool operandNext = true, any = false;
+    for (size_t k = 0; k < text.size();) {
+      char c = text[k];
+      auto word = [](char w) { return std::isalnum(static_cast<unsigned char>(w)) || w == '_' || w == '\''; };
+      if (c == ' ' || c == '\t' || c == '(' || c == ')' || c == '#') {
+        ++k;
+      } else if (word(c)) {
+        size_t from = k;
+        while (k < text.size() && word(text[k]))
+          ++k;
+        std::string_view w = text.substr(from, k - from);
+        bool number = w.find_first_not_of("0123456789") == w.npos;
+        if (!operandNext || (!number && !names.count(w)))
+          return false;
+        operandNext = false;
+        any = true;
+      } else if (std::string_view("+-*/%").find(c) != std::string_view::npos) {
+        if (operandNext)
+          return false;
+        operandNext = true;
+        ++k;
+      } else {
+        return false;
+      }
+    }
+    return any && !operandNext;
   }
 
   /// Gives CALLEE, LTUPLE and LASTCOMMA their types (see Attn.g4).

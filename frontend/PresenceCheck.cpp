@@ -76,7 +76,11 @@ void checkPresence(Program &p, Diagnostics &diags) {
           break;
         }
         std::string body = t.body ? spanText(t.body->span) : std::string();
-        d.withHelp(fmt::format("{} = fill({}, 0)", name, body.empty() || body.size() > 50 ? "..." : body));
+        bool paste = !body.empty() && body.size() <= 50 && body.find('\n') == body.npos;
+        d.withHelp(fmt::format("{} = fill({}, {})", name, paste ? body : "...",
+                               t.kind == Kind::Bool        ? "false"
+                               : c.why == Cause::Selection ? "-1" // no position
+                                                           : "0"));
         break;
       }
       TALLY("absence: ruled out for extents of at least 1");

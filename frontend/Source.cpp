@@ -54,4 +54,25 @@ uint32_t Source::byteOffset(size_t codePoint) const {
   return codePoint < codePoints_.size() ? codePoints_[codePoint] : text_.size();
 }
 
+char32_t nextCodePoint(std::string_view s, size_t &i) {
+  unsigned char c = s[i++];
+  if (c < 0x80)
+    return c;
+  unsigned more = c >= 0xF0 && c < 0xF8 ? 3 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xC2 && c < 0xE0 ? 1 : 0;
+  if (!more || i + more > s.size())
+    return 0xFFFD;
+  char32_t value = c & (0x3F >> more);
+  for (unsigned k = 0; k < more; ++k) {
+    unsigned char d = s[i + k];
+    if ((d & 0xC0) != 0x80)
+      return 0xFFFD;
+    value = value << 6 | (d & 0x3F);
+  }
+  constexpr char32_t least[] = {0, 0x80, 0x800, 0x10000};
+  if (value < least[more] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
+    return 0xFFFD;
+  i += more;
+  return value;
+}
+
 } // namespace attnc

@@ -33,4 +33,7 @@ struct Span {
   uint32_t begin = 0, end = 0;
 };
 
+/// Decodes the code point at `i` and moves past it; U+FFFD for what is not UTF-8.
+char32_t nextCodePoint(std::string_view s, size_t &i);
+
 } // namespace attnc

@@ -5,6 +5,7 @@
 #include "runtime/CacheSignature.h"
 #include "runtime/Package.h"
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
@@ -20,9 +21,18 @@ static attnc_error *theOutOfMemory() {
 
 attnc_error *outOfMemory() { return theOutOfMemory(); }
 
-attnc_error *makeError(attnc_code code, std::string message, std::vector<DiagnosticData> diagnostics) {
-  auto *error = new (std::nothrow) attnc_error{code, std::move(message), std::move(diagnostics)};
-  return error ? error : outOfMemory();
+attnc_error *makeError(attnc_code code, const Error &error) {
+  std::string message = error.render();
+  if (!message.empty() && message.back() == '\n')
+    message.pop_back();
+  std::vector<DiagnosticData> diagnostics = parseDiagnostics(error.data);
+  if (error.id) {
+    DiagnosticData d = {ATTNC_SEVERITY_ERROR, msgName(*error.id), error.text, {}, error.help, {}};
+    diagnostics.push_back(std::move(d));
+  }
+
+  auto *made = new (std::nothrow) attnc_error{code, std::move(message), std::move(diagnostics)};
+  return made ? made : outOfMemory();
 }
 
 attnc_code codeOf(MixerStatus status) {
@@ -109,7 +119,7 @@ uint32_t attnc_version(void) { return ATTNC_VERSION_MAJOR << 16 | ATTNC_VERSION_
 attnc_code attnc_error_code(const attnc_error *error) { return error->code; }
 
 const char *attnc_error_message(const attnc_error *error) {
-  return error == theOutOfMemory() ? "out of memory" : error->message.c_str();
+  return error == theOutOfMemory() ? "attnc: error[A800]: not enough memory for this" : error->message.c_str();
 }
 
 size_t attnc_error_diagnostic_count(const attnc_error *error) { return error->diagnostics.size(); }
@@ -129,19 +139,19 @@ void attnc_error_free(attnc_error *error) {
 attnc_error *attnc_engine_create(const attnc_engine_options *options, attnc_engine **out_engine) {
   return guarded([&]() -> attnc_error * {
     if (!out_engine)
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_engine_create: out_engine is NULL");
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "out_engine of attnc_engine_create"));
     attnc_engine_options full = {};
     if (options) {
       if (options->size < sizeof(size_t) || options->size > sizeof full)
-        return makeError(ATTNC_INVALID_ARGUMENT,
-                         "attnc_engine_create: options->size is not the size of a version of the struct");
+        return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A709, "attnc_engine_options", options->size, sizeof full));
       std::memcpy(&full, options, options->size);
     }
     if (full.threads < 0 || full.threads > 4096)
-      return makeError(ATTNC_INVALID_ARGUMENT,
-                       fmt::format("attnc_engine_create: threads is {}, expected 0 to 4096", full.threads));
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A729, "threads", full.threads, "a number from 0 to 4096"));
     if (!full.allocate != !full.release)
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_engine_create: allocate and release go together");
+      return makeError(ATTNC_INVALID_ARGUMENT,
+                       Error(Msg::A729, full.allocate ? "release" : "allocate", "NULL",
+                             full.allocate ? "a function, as allocate has one" : "a function, as release has one"));
     auto engine = std::make_unique<attnc_engine>();
     engine->data = std::make_shared<EngineData>(full);
     *out_engine = engine.release();
@@ -154,11 +164,11 @@ void attnc_engine_release(attnc_engine *engine) { delete engine; }
 attnc_error *attnc_kernel_load(attnc_engine *engine, const void *data, size_t size, attnc_kernel **out_kernel) {
   return guarded([&]() -> attnc_error * {
     if (!engine || !data || !out_kernel)
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_kernel_load: an argument is NULL");
-    std::string error;
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "an argument of attnc_kernel_load"));
+    Error error;
     std::shared_ptr<Mixer> mixer = Mixer::load({static_cast<const char *>(data), size}, error);
     if (!mixer)
-      return makeError(ATTNC_UNAVAILABLE, fmt::format("the kernel cannot be loaded: {}", error));
+      return makeError(ATTNC_UNAVAILABLE, error);
     return makeKernel(engine->data, mixer, {}, {}, out_kernel);
   });
 }
@@ -166,13 +176,17 @@ attnc_error *attnc_kernel_load(attnc_engine *engine, const void *data, size_t si
 attnc_error *attnc_kernel_load_file(attnc_engine *engine, const char *path, attnc_kernel **out_kernel) {
   return guarded([&]() -> attnc_error * {
     if (!engine || !path || !out_kernel)
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_kernel_load_file: an argument is NULL");
-    std::string bytes, error;
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "an argument of attnc_kernel_load_file"));
+    std::string bytes;
+    Error error;
+    errno = 0;
     if (!readWhole(path, bytes, size_t(1) << 30))
-      return makeError(ATTNC_UNAVAILABLE, fmt::format("{} cannot be read", path));
+      return makeError(ATTNC_UNAVAILABLE, Error(Msg::A600, path, errno ? std::strerror(errno) : "it is too large"));
     std::shared_ptr<Mixer> mixer = Mixer::load(bytes, error);
-    if (!mixer)
-      return makeError(ATTNC_UNAVAILABLE, fmt::format("{}: {}", path, error));
+    if (!mixer) {
+      error.text = fmt::format("{}: {}", path, error.text);
+      return makeError(ATTNC_UNAVAILABLE, error);
+    }
     return makeKernel(engine->data, mixer, {}, {}, out_kernel);
   });
 }
@@ -181,8 +195,8 @@ attnc_error *attnc_package_load(attnc_engine *engine, const char *folder, const 
                                 attnc_kernel **out_kernel) {
   return guarded([&]() -> attnc_error * {
     if (!engine || !folder || !out_kernel)
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_package_load: an argument is NULL");
-    std::string error;
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "an argument of attnc_package_load"));
+    Error error;
     std::shared_ptr<Mixer> mixer = loadPackage(folder, target ? target : "cpu", error);
     if (!mixer)
       return makeError(ATTNC_UNAVAILABLE, error);
@@ -193,7 +207,7 @@ attnc_error *attnc_package_load(attnc_engine *engine, const char *folder, const 
 attnc_error *attnc_kernel_save(const attnc_kernel *kernel, void **out_data, size_t *out_size) {
   return guarded([&]() -> attnc_error * {
     if (!kernel || !out_data || !out_size)
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_kernel_save: an argument is NULL");
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "an argument of attnc_kernel_save"));
     std::string bytes = kernel->mixer->save();
     void *data = std::malloc(bytes.size());
     if (!data)
@@ -267,17 +281,17 @@ struct Compiler {
   Compiler &operator=(const Compiler &) = delete;
 
   MixerStatus ask(decltype(attnc_private_compiler::compile) function, const VariantKey &key, std::string &payload,
-                  bool &generated, std::string &error) const {
+                  bool &generated, Error &error) const {
     std::string bytes = key.serialize();
     char *answer = nullptr;
     size_t size = 0;
     if (function(table.user, bytes.data(), bytes.size(), &answer, &size) != 0) {
-      error = "out of memory";
+      error.report(Msg::A800, "compiling");
       return MixerStatus::OutOfMemory;
     }
     ByteReader r({answer, size});
     auto status = MixerStatus(std::min<uint8_t>(r.u8(), uint8_t(MixerStatus::Internal)));
-    error = r.text();
+    error = Error::rendered(r.text(), r.text());
     payload = r.text();
     generated = r.u8() != 0;
     table.free_answer(answer);
@@ -295,9 +309,9 @@ attnc_error *attnc_private_kernel_create(attnc_engine *engine, const char *signa
     std::shared_ptr<EngineData> data = engine->data;
     Signature parsed;
     if (!parseSignature({signature, signature_size}, parsed))
-      return makeError(ATTNC_INTERNAL, "libattnc and libattnc_runtime do not belong together");
+      return makeError(ATTNC_INTERNAL, Error(Msg::A814, "libattnc_runtime"));
     MixerCompiler functions;
-    functions.signature = [shared](const std::set<std::string> &leftOut, Signature &made, std::string &error) {
+    functions.signature = [shared](const std::set<std::string> &leftOut, Signature &made, Error &error) {
       VariantKey key;
       key.leftOut = leftOut;
       std::string payload;
@@ -307,7 +321,7 @@ attnc_error *attnc_private_kernel_create(attnc_engine *engine, const char *signa
         return MixerStatus::Internal;
       return status;
     };
-    functions.compile = [shared](const VariantKey &key, KernelBlob &blob, bool &generated, std::string &error) {
+    functions.compile = [shared](const VariantKey &key, KernelBlob &blob, bool &generated, Error &error) {
       std::string payload;
       MixerStatus status = shared->ask(shared->table.compile, key, payload, generated, error);
       if (status == MixerStatus::Done && !parseBlob(payload, blob, error))
@@ -323,7 +337,9 @@ attnc_error *attnc_private_kernel_create(attnc_engine *engine, const char *signa
 attnc_error *attnc_private_error_create(int code, const char *message, const char *diagnostics,
                                         size_t diagnostics_size) {
   return guarded([&]() -> attnc_error * {
-    return makeError(attnc_code(code), message, parseDiagnostics({diagnostics, diagnostics_size}));
+    if (code == ATTNC_OUT_OF_MEMORY && !*message)
+      return outOfMemory();
+    return makeError(attnc_code(code), Error::rendered(message, {diagnostics, diagnostics_size}));
   });
 }
 

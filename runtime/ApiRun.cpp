@@ -31,7 +31,7 @@ bool dtypeOf(DLDataType type, DType &dtype) {
 }
 
 /// False with a sentence in `error`, which is only written then.
-bool viewOf(const DLTensor *tensor, const char *kind, const std::string &name, TensorView &view, std::string &error) {
+bool viewOf(const DLTensor *tensor, const char *kind, const std::string &name, TensorView &view, Error &error) {
   view = {};
   if (!tensor)
     return true;
@@ -44,34 +44,26 @@ bool viewOf(const DLTensor *tensor, const char *kind, const std::string &name, T
     view.device = tensor->device.device_id;
     break;
   default:
-    error = fmt::format("{} '{}' is on device type {}; kernels take tensors in the memory of the CPU, or of a GPU of "
-                        "NVIDIA's (target cuda)",
-                        kind, name, int(tensor->device.device_type));
-    return false;
+    return error.report(Msg::A700, kind, name, int(tensor->device.device_type));
   }
   if (!dtypeOf(tensor->dtype, view.dtype)) {
-    error = fmt::format("{} '{}' has a DLPack dtype (code {}, bits {}, lanes {}) that no spec can name", kind, name,
-                        tensor->dtype.code, tensor->dtype.bits, tensor->dtype.lanes);
-    return false;
+    return error.report(Msg::A701, kind, name, tensor->dtype.code, tensor->dtype.bits, tensor->dtype.lanes);
   }
   if (tensor->ndim < 0 || tensor->ndim > kMaxRank || (tensor->ndim > 0 && !tensor->shape)) {
-    error = fmt::format("{} '{}' has rank {}; at most {} and a shape are expected", kind, name, tensor->ndim, kMaxRank);
-    return false;
+    return error.report(Msg::A702, kind, name, tensor->ndim, kMaxRank);
   }
   int64_t size = int64_t(dtypeSize(view.dtype)), total = size;
   bool empty = false, tooLarge = false;
   for (int32_t i = 0; i < tensor->ndim; ++i) {
     int64_t extent = tensor->shape[i];
     if (extent < 0) {
-      error = fmt::format("{} '{}' has a negative extent: {} in dimension {}", kind, name, extent, i);
-      return false;
+      return error.report(Msg::A703, kind, name, extent, i);
     }
     empty |= extent == 0;
     tooLarge |= __builtin_mul_overflow(total, extent, &total);
   }
   if (tooLarge && !empty) {
-    error = fmt::format("{} '{}' has more elements than memory has addresses", kind, name);
-    return false;
+    return error.report(Msg::A704, kind, name);
   }
   view.given = true;
   view.rank = tensor->ndim;
@@ -79,12 +71,10 @@ bool viewOf(const DLTensor *tensor, const char *kind, const std::string &name, T
   view.strides = tensor->strides;
   view.data = static_cast<char *>(tensor->data) + tensor->byte_offset;
   if (!empty && !tensor->data) {
-    error = fmt::format("{} '{}' has no data", kind, name);
-    return false;
+    return error.report(Msg::A705, kind, name);
   }
   if (!empty && reinterpret_cast<uintptr_t>(view.data) % uintptr_t(size) != 0) {
-    error = fmt::format("{} '{}' is not aligned to its element size of {} bytes", kind, name, size);
-    return false;
+    return error.report(Msg::A706, kind, name, size);
   }
   return true;
 }
@@ -92,11 +82,11 @@ bool viewOf(const DLTensor *tensor, const char *kind, const std::string &name, T
 attnc_error *viewsOf(const std::vector<Argument> &arguments, const DLTensor *const *tensors, const char *kind,
                      TensorView *views) {
   if (arguments.size() > size_t(kMaxArguments))
-    return makeError(ATTNC_INVALID_ARGUMENT, fmt::format("a kernel has at most {} arguments", kMaxArguments));
+    return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A723, kMaxArguments));
   if (!tensors && !arguments.empty())
-    return makeError(ATTNC_INVALID_ARGUMENT, fmt::format("{}s is NULL", kind));
+    return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, fmt::format("{}s", kind)));
   for (size_t i = 0; i < arguments.size(); ++i) {
-    std::string error;
+    Error error;
     if (!viewOf(tensors[i], kind, arguments[i].name, views[i], error))
       return makeError(ATTNC_INVALID_ARGUMENT, error);
   }
@@ -108,7 +98,7 @@ attnc_error *bindingOf(attnc_kernel *kernel, const TensorView *views, std::share
   binding = kernel->mixer->find(views);
   if (binding)
     return nullptr;
-  std::string error;
+  Error error;
   std::vector<TensorView> list(views, views + kernel->mixer->signature().inputs.size());
   uint64_t before = kernel->mixer->compilations;
   MixerStatus status = kernel->mixer->bind(list, binding, error);
@@ -151,10 +141,9 @@ attnc_error *attnc_kernel_output_shape(attnc_kernel *kernel, const DLTensor *con
                                        size_t capacity, int64_t *shape, int32_t *out_rank, DLDataType *out_dtype) {
   return guarded([&]() -> attnc_error * {
     if (!kernel || !out_rank || !out_dtype || (capacity && !shape))
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_kernel_output_shape: an argument is NULL");
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "an argument of attnc_kernel_output_shape"));
     if (index >= kernel->mixer->signature().outputs.size())
-      return makeError(ATTNC_INVALID_ARGUMENT,
-                       fmt::format("kernel {} has no output {}", attnc_kernel_name(kernel), index));
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A708, attnc_kernel_name(kernel), index));
     TensorView views[kMaxArguments];
     if (attnc_error *error = viewsOf(kernel->mixer->signature().inputs, inputs, "input", views))
       return error;
@@ -195,7 +184,7 @@ attnc_error *attnc_kernel_output_shape(attnc_kernel *kernel, const DLTensor *con
 attnc_error *attnc_kernel_workspace_size(attnc_kernel *kernel, const DLTensor *const *inputs, size_t *out_bytes) {
   return guarded([&]() -> attnc_error * {
     if (!kernel || !out_bytes)
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_kernel_workspace_size: an argument is NULL");
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "an argument of attnc_kernel_workspace_size"));
     TensorView views[kMaxArguments];
     if (attnc_error *error = viewsOf(kernel->mixer->signature().inputs, inputs, "input", views))
       return error;
@@ -211,12 +200,11 @@ attnc_error *attnc_kernel_run(attnc_kernel *kernel, const DLTensor *const *input
                               const attnc_call *call) {
   return guarded([&]() -> attnc_error * {
     if (!kernel)
-      return makeError(ATTNC_INVALID_ARGUMENT, "attnc_kernel_run: kernel is NULL");
+      return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "the kernel of attnc_kernel_run"));
     attnc_call full = {};
     if (call) {
       if (call->size < sizeof(size_t) || call->size > sizeof full)
-        return makeError(ATTNC_INVALID_ARGUMENT,
-                         "attnc_kernel_run: call->size is not the size of a version of the struct");
+        return makeError(ATTNC_INVALID_ARGUMENT, Error(Msg::A709, "attnc_call", call->size, sizeof full));
       std::memcpy(&full, call, call->size);
     }
     const Signature &signature = kernel->mixer->signature();
@@ -241,11 +229,11 @@ attnc_error *attnc_kernel_run(attnc_kernel *kernel, const DLTensor *const *input
     if (!full.workspace) {
       if (own.bytes() && !own.data())
         return makeError(ATTNC_OUT_OF_MEMORY,
-                         fmt::format("memory for {} of intermediates was refused", bytesText(int64_t(bytes))));
+                         Error(Msg::A800, fmt::format("{} of intermediates", bytesText(int64_t(bytes)))));
       request.workspace = own.data();
       request.workspaceSize = own.bytes();
     }
-    std::string error;
+    Error error;
     MixerStatus status = kernel->mixer->run(*binding, in, out, request, error);
     return status == MixerStatus::Done ? nullptr : makeError(codeOf(status), error);
   });

@@ -30,7 +30,7 @@ struct EngineData {
   ThreadPool pool;
 };
 
-attnc_error *makeError(attnc_code code, std::string message, std::vector<DiagnosticData> diagnostics = {});
+attnc_error *makeError(attnc_code code, const Error &error);
 attnc_error *outOfMemory();
 attnc_code codeOf(MixerStatus status);
 
@@ -41,9 +41,9 @@ template <class F> attnc_error *guarded(F &&body) {
   } catch (const std::bad_alloc &) {
     return outOfMemory();
   } catch (const std::exception &e) {
-    return makeError(ATTNC_INTERNAL, e.what());
+    return makeError(ATTNC_INTERNAL, Error(Msg::A819, e.what()));
   } catch (...) {
-    return makeError(ATTNC_INTERNAL, "unknown exception");
+    return makeError(ATTNC_INTERNAL, Error(Msg::A819, "unknown exception"));
   }
 }
 

@@ -12,33 +12,10 @@ namespace attnc {
 
 namespace {
 
-size_t editDistance(const std::string &a, const std::string &b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j)
-    row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      size_t next = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = row[j];
-      row[j] = next;
-    }
-  }
-  return row[b.size()];
-}
-
 std::string shapeText(const std::vector<int64_t> &shape) {
   std::string s = "[";
   for (size_t i = 0; i < shape.size(); ++i)
     s += fmt::format("{}{}", i ? ", " : "", shape[i]);
-  return s + "]";
-}
-
-std::string dimsText(const Argument &a) {
-  std::string s = "[";
-  for (size_t i = 0; i < a.dims.size(); ++i)
-    s += (i ? ", " : "") + a.dims[i].text;
   return s + "]";
 }
 
@@ -54,7 +31,7 @@ std::string positionText(const std::vector<int64_t> &shape, int64_t flat) {
 class Binder {
 public:
   Binder(const Signature &signature, const std::map<std::string, HostTensor> &inputs, std::vector<int64_t> &symbols,
-         std::string &error)
+         Error &error)
       : sig_(signature), inputs_(inputs), symbols_(symbols), error_(error) {
     for (const Symbol &s : sig_.symbols)
       names_.push_back(s.name);
@@ -67,11 +44,6 @@ public:
   }
 
 private:
-  bool fail(std::string why) {
-    error_ = std::move(why);
-    return false;
-  }
-
   const HostTensor *find(const Argument &a) const {
     auto it = inputs_.find(a.name);
     return it == inputs_.end() ? nullptr : &it->second;
@@ -82,25 +54,16 @@ private:
       if (std::any_of(sig_.inputs.begin(), sig_.inputs.end(),
                       [&, &name = name](const Argument &a) { return a.name == name; }))
         continue;
-      std::string all, nearest;
-      size_t best = 3;
-      for (const Argument &a : sig_.inputs) {
-        all += (all.empty() ? "" : ", ") + a.name;
-        size_t d = editDistance(name, a.name);
-        if (d < best && d < std::max(name.size(), a.name.size())) {
-          best = d;
-          nearest = a.name;
-        }
-      }
-      std::string known = all.empty() ? "it has none" : "its inputs are " + all;
-      if (!nearest.empty())
-        return fail(fmt::format("mixer {} has no input '{}'; did you mean '{}'?", sig_.mixer, name, nearest));
-      return fail(fmt::format("mixer {} has no input '{}'; {}", sig_.mixer, name, known));
+      std::vector<std::string> names;
+      for (const Argument &a : sig_.inputs)
+        names.push_back(a.name);
+      error_.report(Msg::A710, sig_.mixer, name);
+      error_.withHelp(names.empty() ? "it has none" : suggestion(name, names, "its inputs are"));
+      return false;
     }
     for (const Argument &a : sig_.inputs)
       if (!find(a) && !a.hasDefault)
-        return fail(fmt::format("input '{}' is missing: it has no default; expected {} with dims {}", a.name,
-                                a.dtype ? dtypeName(*a.dtype) : "a floating tensor", dimsText(a)));
+        return error_.report(Msg::A711, a.name, a.dtype ? dtypeName(*a.dtype) : "a floating tensor", dimsText(a));
     return true;
   }
 
@@ -110,20 +73,18 @@ private:
       if (!t)
         continue;
       if (a.dtype && *a.dtype != t->dtype)
-        return fail(fmt::format("input '{}' is {}; expected {}, as declared", a.name, dtypeName(t->dtype),
-                                dtypeName(*a.dtype)));
+        return error_.report(Msg::A712, a.name, dtypeName(t->dtype), dtypeName(*a.dtype));
       if (!a.dtype && !isFloat(t->dtype))
-        return fail(fmt::format("input '{}' is {}; expected a floating dtype (f32, f16, bf16 or f64)", a.name,
-                                dtypeName(t->dtype)));
+        return error_.report(Msg::A713, a.name, dtypeName(t->dtype));
       if (t->shape.size() != a.dims.size())
-        return fail(fmt::format("input '{}' has {} dimension{}, shape {}; expected {}, {}", a.name, t->shape.size(),
-                                t->shape.size() == 1 ? "" : "s", shapeText(t->shape), a.dims.size(), dimsText(a)));
+        return error_.report(Msg::A714, a.name, t->shape.size(), t->shape.size() == 1 ? "" : "s", shapeText(t->shape),
+                             a.dims.size(), dimsText(a));
     }
     return true;
   }
 
   /// " (...)": the expression and where its symbols come from; empty for a plain number.
-  std::string because(const ExtentRef &e, const std::string &asker) {
+  std::string because(const ExtentRef &e) {
     std::string s;
     bool alone = e->op == ExtentOp::Symbol;
     for (size_t i = 0; i < names_.size(); ++i) {
@@ -160,9 +121,9 @@ private:
             continue;
           int64_t size = t->shape[d], over = size - rest;
           if (over % factor != 0 || over / factor < 0)
-            return fail(divisionMessage(a, d, size, factor, rest, unknown));
+            return failDivision(a, d, size, factor, rest, unknown);
           symbols_[unknown] = over / factor;
-          origin_[unknown] = fmt::format("input '{}'", a.name);
+          origin_[unknown] = fmt::format("input `{}`", a.name);
           progress = true;
         }
       }
@@ -170,12 +131,11 @@ private:
     return true;
   }
 
-  std::string divisionMessage(const Argument &a, size_t d, int64_t size, int64_t factor, int64_t rest, int unknown) {
+  bool failDivision(const Argument &a, size_t d, int64_t size, int64_t factor, int64_t rest, int unknown) {
     const ExtentRef &e = a.dims[d].length;
-    std::string head = fmt::format("input '{}' has extent {} along {} (dimension {})", a.name, size, a.dims[d].text, d);
     if (rest == 0)
-      return fmt::format("{}; expected a multiple of {}{}", head, factor, because(e, a.name));
-    return fmt::format("{}; expected {}, which no extent {} gives", head, extentText(e, names_), names_[unknown]);
+      return error_.report(Msg::A715, a.name, size, a.dims[d].text, d, factor, because(e));
+    return error_.report(Msg::A716, a.name, size, a.dims[d].text, d, extentText(e, names_), names_[unknown]);
   }
 
   bool checkExtents() {
@@ -186,9 +146,7 @@ private:
         ExtentRef left = extentSpecialise(a.dims[d].length, symbols_);
         for (size_t s = 0; s < names_.size(); ++s)
           if (symbols_[s] == -1 && extentUses(left, static_cast<int>(s)) && t->shape[d] != 0)
-            return fail(fmt::format(
-                "extent {} cannot be told from the arguments: input '{}' has extent {} along {} (dimension {})",
-                names_[s], a.name, t->shape[d], a.dims[d].text, d));
+            return error_.report(Msg::A717, names_[s], a.name, t->shape[d], a.dims[d].text, d);
       }
     }
     for (int64_t &s : symbols_)
@@ -199,8 +157,7 @@ private:
       for (size_t d = 0; t && d < a.dims.size(); ++d) {
         int64_t expected = extentEval(a.dims[d].length, symbols_).value_or(0), size = t->shape[d];
         if (expected != size)
-          return fail(fmt::format("input '{}' has extent {} along {} (dimension {}); expected {}{}", a.name, size,
-                                  a.dims[d].text, d, expected, because(a.dims[d].length, a.name)));
+          return error_.report(Msg::A718, a.name, size, a.dims[d].text, d, expected, because(a.dims[d].length));
       }
     }
     return true;
@@ -215,9 +172,7 @@ private:
       for (size_t i = 0; i < names_.size(); ++i)
         if (extentUses(r.condition, static_cast<int>(i)))
           values += fmt::format("{}{} = {}", values.empty() ? "" : ", ", names_[i], symbols_[i]);
-      if (r.message.empty())
-        return fail(fmt::format("requirement {} does not hold: {}", extentText(r.condition, names_), values));
-      return fail(values.empty() ? r.message : fmt::format("{} ({})", r.message, values));
+      return error_.report(Msg::A720, values.empty() ? r.message : fmt::format("{} ({})", r.message, values));
     }
     return true;
   }
@@ -231,8 +186,7 @@ private:
       for (int64_t i = 0, n = t->count(); i < n; ++i) {
         int64_t v = t->getInt(i);
         if (v < -1 || v >= bound)
-          return fail(fmt::format("input '{}' has {} at {}; expected an index of {}, -1 to {}, as declared", a.name, v,
-                                  positionText(t->shape, i), a.indexOf, bound - 1));
+          return error_.report(Msg::A721, a.name, v, positionText(t->shape, i), a.indexOf, bound - 1);
       }
     }
     return true;
@@ -241,15 +195,22 @@ private:
   const Signature &sig_;
   const std::map<std::string, HostTensor> &inputs_;
   std::vector<int64_t> &symbols_;
-  std::string &error_;
+  Error &error_;
   std::vector<std::string> names_;
   std::vector<std::string> origin_; ///< per symbol, the argument it was learned from
 };
 } // namespace
 
 bool bindArguments(const Signature &signature, const std::map<std::string, HostTensor> &inputs,
-                   std::vector<int64_t> &symbols, std::string &error) {
+                   std::vector<int64_t> &symbols, Error &error) {
   return Binder(signature, inputs, symbols, error).run();
+}
+
+std::string dimsText(const Argument &a) {
+  std::string s = "[";
+  for (size_t i = 0; i < a.dims.size(); ++i)
+    s += (i ? ", " : "") + a.dims[i].text;
+  return s + "]";
 }
 
 std::vector<int64_t> argumentShape(const Argument &argument, const std::vector<int64_t> &symbols) {
@@ -285,7 +246,7 @@ bool convertTensor(const HostTensor &from, DType dtype, HostTensor &to) {
 }
 
 bool adaptArguments(const Signature &signature, std::optional<DType> undeclared,
-                    std::map<std::string, HostTensor> &inputs, std::string &error) {
+                    std::map<std::string, HostTensor> &inputs, Error &error) {
   for (const Argument &a : signature.inputs) {
     auto it = inputs.find(a.name);
     if (it == inputs.end())
@@ -303,17 +264,13 @@ bool adaptArguments(const Signature &signature, std::optional<DType> undeclared,
     if (bothInt && *want == DType::I32)
       for (int64_t i = 0, n = t.count(); i < n; ++i)
         if (t.getInt(i) != static_cast<int32_t>(t.getInt(i))) {
-          error = fmt::format("input '{}' is i64 and has {} at {}; expected i32, as declared, where it does not fit",
-                              a.name, t.getInt(i), positionText(t.shape, i));
-          return false;
+          return error.report(Msg::A722, a.name, t.getInt(i), positionText(t.shape, i));
         }
     if (!bothInt && !chosen && !widens && !(t.dtype == DType::F32 && bothFloat && *want != DType::F64))
       continue;
     HostTensor converted;
-    if (!convertTensor(t, *want, converted)) {
-      error = fmt::format("no memory to convert input '{}' to {}", a.name, dtypeName(*want));
-      return false;
-    }
+    if (!convertTensor(t, *want, converted))
+      return error.report(Msg::A800, fmt::format("input `{}` as {}", a.name, dtypeName(*want)));
     t = std::move(converted);
   }
   return true;

@@ -22,32 +22,22 @@ std::string sealBytes(char kind, std::string_view payload) {
   return std::string(kMagic) + sha256(body) + body;
 }
 
-bool unsealBytes(char kind, std::string_view bytes, std::string_view &payload, std::string &error) {
-  if (bytes.substr(0, kMagic.size()) != kMagic) {
-    error = "not a file of attnc";
-    return false;
-  }
+bool unsealBytes(char kind, std::string_view bytes, std::string_view &payload, Error &error) {
+  if (bytes.substr(0, kMagic.size()) != kMagic)
+    return error.report(Msg::A805);
   bytes.remove_prefix(kMagic.size());
-  if (bytes.size() < kChecksum || sha256(bytes.substr(kChecksum)) != bytes.substr(0, kChecksum)) {
-    error = "cut or damaged: its checksum does not fit";
-    return false;
-  }
+  if (bytes.size() < kChecksum || sha256(bytes.substr(kChecksum)) != bytes.substr(0, kChecksum))
+    return error.report(Msg::A806);
   ByteReader r(bytes.substr(kChecksum));
   char found = char(r.u8());
   uint64_t abi = r.u64();
-  if (abi != kKernelAbi) {
-    error = fmt::format("made for kernel interface {}, this runtime has {}", abi, kKernelAbi);
-    return false;
-  }
-  if (found != kind) {
-    error = "a file of attnc, but of another kind";
-    return false;
-  }
+  if (abi != kKernelAbi)
+    return error.report(Msg::A807, abi, kKernelAbi);
+  if (found != kind)
+    return error.report(Msg::A805);
   payload = r.view();
-  if (!r.atEnd()) {
-    error = "cut or damaged";
-    return false;
-  }
+  if (!r.atEnd())
+    return error.report(Msg::A806);
   return true;
 }
 
@@ -70,7 +60,7 @@ std::string serializeBlob(const KernelBlob &blob) {
   return sealBytes('K', w.bytes());
 }
 
-bool parseBlob(std::string_view bytes, KernelBlob &blob, std::string &error) {
+bool parseBlob(std::string_view bytes, KernelBlob &blob, Error &error) {
   std::string_view payload;
   if (!unsealBytes('K', bytes, payload, error))
     return false;
@@ -92,10 +82,8 @@ bool parseBlob(std::string_view bytes, KernelBlob &blob, std::string &error) {
   }
   bool offsets = blob.form != KernelBlob::Form::MachineCode ||
                  (blob.workspaceBytes < blob.image.size() && blob.run < blob.image.size());
-  if (!r.atEnd() || !offsets || blob.form > KernelBlob::Form::Cubin) {
-    error = "cut or damaged";
-    return false;
-  }
+  if (!r.atEnd() || !offsets || blob.form > KernelBlob::Form::Cubin)
+    return error.report(Msg::A806);
   return true;
 }
 

@@ -5,6 +5,7 @@
 // import; it is mapped as a whole, readable and executable, at an address aligned to a page.
 //===----------------------------------------------------------------------===//
 #pragma once
+#include "runtime/Message.h"
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -37,11 +38,11 @@ struct KernelBlob {
 /// Writes and reads the form kept on disk: magic, ABI, length and checksum first, so that a cut or foreign file is told
 /// apart.
 std::string serializeBlob(const KernelBlob &blob);
-bool parseBlob(std::string_view bytes, KernelBlob &blob, std::string &error);
+bool parseBlob(std::string_view bytes, KernelBlob &blob, Error &error);
 
 /// The envelope of everything attnc keeps on disk: magic, checksum, kernel ABI, a letter for the kind ('K' kernel, 'S'
 /// signature, ...).
 std::string sealBytes(char kind, std::string_view payload);
-bool unsealBytes(char kind, std::string_view bytes, std::string_view &payload, std::string &error);
+bool unsealBytes(char kind, std::string_view bytes, std::string_view &payload, Error &error);
 
 } // namespace attnc

@@ -102,7 +102,8 @@ bool KernelCache::read(char kind, const std::string &key, std::string &payload) 
   // Entries become executable code: take only what this user (or root) wrote and nobody else may change.
   if ((info.st_uid != geteuid() && info.st_uid != 0) || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     return false;
-  std::string bytes, error;
+  std::string bytes;
+  Error error;
   std::string_view content;
   if (!readWhole(path, bytes, size_t(kMaxEntry)) || !unsealBytes(kind, bytes, content, error))
     return false;

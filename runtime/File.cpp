@@ -10,22 +10,22 @@
 
 namespace attnc {
 
-FileHandle openToRead(const std::string &path, int64_t &size, std::string &error) {
+FileHandle openToRead(const std::string &path, int64_t &size, Error &error) {
   FileHandle f(std::fopen(path.c_str(), "rb"));
   struct stat st{};
   if (!f || fstat(fileno(f.get()), &st) != 0) {
-    error = fmt::format("cannot read {}: {}", path, std::strerror(errno));
+    error.report(Msg::A600, path, std::strerror(errno));
     return nullptr;
   }
   if (S_ISDIR(st.st_mode)) {
-    error = fmt::format("cannot read {}: it is a directory", path);
+    error.report(Msg::A600, path, "it is a folder");
     return nullptr;
   }
   size = S_ISREG(st.st_mode) ? static_cast<int64_t>(st.st_size) : -1;
   return f;
 }
 
-bool writeFileAtomically(const std::string &path, const std::function<bool(std::FILE *)> &body, std::string &error) {
+bool writeFileAtomically(const std::string &path, const std::function<bool(std::FILE *)> &body, Error &error) {
   static std::atomic<unsigned> counter{0};
   std::string target = path;
   // A link stays a link: what it points to is replaced.
@@ -35,10 +35,8 @@ bool writeFileAtomically(const std::string &path, const std::function<bool(std::
   }
   struct stat st{};
   bool exists = stat(target.c_str(), &st) == 0;
-  if (exists && S_ISDIR(st.st_mode)) {
-    error = fmt::format("cannot write {}: it is a directory", path);
-    return false;
-  }
+  if (exists && S_ISDIR(st.st_mode))
+    return error.report(Msg::A601, path, "it is a folder");
   bool inPlace = exists && !S_ISREG(st.st_mode);
   std::string temporary = inPlace ? target : fmt::format("{}.tmp{}-{}", target, getpid(), counter++);
   std::FILE *f = std::fopen(temporary.c_str(), "wb");
@@ -55,7 +53,7 @@ bool writeFileAtomically(const std::string &path, const std::function<bool(std::
     code = errno;
   }
   if (!ok) {
-    error = fmt::format("cannot write {}: {}", path, std::strerror(code));
+    error.report(Msg::A601, path, std::strerror(code));
     if (f && !inPlace)
       std::remove(temporary.c_str());
   }

@@ -69,9 +69,9 @@ bool overlapsItself(const TensorView &view, const int64_t *strides) {
   return false;
 }
 
-/// The first value outside -1 .. bound-1; false if there is none.
-bool brokenPromise(const TensorView &view, const int64_t *strides, int64_t bound, int64_t &value) {
-  int64_t at[kMaxRank] = {};
+/// The first value outside -1 .. bound-1 and its position; false if there is none.
+bool brokenPromise(const TensorView &view, const int64_t *strides, int64_t bound, int64_t &value, int64_t *at) {
+  std::fill(at, at + kMaxRank, 0);
   for (int64_t left = view.count(); left > 0; --left) {
     int64_t offset = 0;
     for (int32_t i = 0; i < view.rank; ++i)
@@ -119,10 +119,9 @@ std::shared_ptr<const Mixer::Binding> Mixer::find(const TensorView *inputs) cons
   return nullptr;
 }
 
-MixerStatus Mixer::bind(const std::vector<TensorView> &inputs, std::shared_ptr<const Binding> &binding,
-                        std::string &error) {
+MixerStatus Mixer::bind(const std::vector<TensorView> &inputs, std::shared_ptr<const Binding> &binding, Error &error) {
   if (inputs.size() + signature_.outputs.size() > size_t(kMaxArguments)) {
-    error = fmt::format("a kernel has at most {} arguments", kMaxArguments);
+    error.report(Msg::A723, kMaxArguments);
     return MixerStatus::InvalidArgument;
   }
   std::map<std::string, HostTensor> tensors;
@@ -133,7 +132,7 @@ MixerStatus Mixer::bind(const std::vector<TensorView> &inputs, std::shared_ptr<c
     const TensorView &view = inputs[i];
     if (!view.given) {
       if (!a.hasDefault) {
-        error = fmt::format("input '{}' is missing and has no default", a.name);
+        error.report(Msg::A711, a.name, a.dtype ? dtypeName(*a.dtype) : "a floating tensor", dimsText(a));
         return MixerStatus::InvalidArgument;
       }
       key.leftOut.insert(a.name);
@@ -188,12 +187,12 @@ MixerStatus Mixer::bind(const std::vector<TensorView> &inputs, std::shared_ptr<c
 }
 
 MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const TensorView *outputs, const Call &call,
-                       std::string &error) {
+                       Error &error) {
   int64_t limit = call.workspaceLimit > 0 ? call.workspaceLimit : defaultWorkspaceLimit();
   if (binding.workspace < 0 || binding.workspace > limit) {
-    error = fmt::format("this call needs {} for intermediates, above the limit of {} ({})",
-                        binding.workspace < 0 ? "more memory than there are addresses" : bytesText(binding.workspace),
-                        bytesText(limit), binding.memory);
+    error.report(Msg::A801,
+                 binding.workspace < 0 ? "more memory than there are addresses" : bytesText(binding.workspace),
+                 bytesText(limit), binding.memory);
     return MixerStatus::OverLimit;
   }
   size_t inputCount = binding.inputs.size(), outputCount = binding.outputs.size();
@@ -206,10 +205,9 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
     const Binding::Shape &shape = binding.outputs[i];
     const std::string &name = signature_.outputs[i].name;
     if (!sameShape(shape, view)) {
-      error = !view.given ? fmt::format("output '{}' is missing", name)
-                          : fmt::format("output '{}' is {}{}, expected {}{}", name, dtypeName(view.dtype),
-                                        shapeText(view.shape, size_t(view.rank)), dtypeName(shape.dtype),
-                                        shapeText(shape.extents.data(), shape.extents.size()));
+      error.report(Msg::A724, name,
+                   view.given ? dtypeName(view.dtype) + shapeText(view.shape, size_t(view.rank)) : "missing",
+                   dtypeName(shape.dtype) + shapeText(shape.extents.data(), shape.extents.size()));
       return MixerStatus::InvalidArgument;
     }
     strides[inputCount + i] = stridesOf(view, compact[inputCount + i]);
@@ -218,19 +216,17 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
   for (size_t i = 0; i < inputCount + outputCount; ++i) {
     const TensorView &view = i < inputCount ? inputs[i] : outputs[i - inputCount];
     if (!device && view.given && view.device >= 0) {
-      error = fmt::format("{} '{}' is in the memory of GPU {}; a kernel for the CPU takes tensors in its memory",
-                          i < inputCount ? "input" : "output",
-                          i < inputCount ? signature_.inputs[i].name : signature_.outputs[i - inputCount].name,
-                          view.device);
+      error.report(Msg::A731, i < inputCount ? "input" : "output",
+                   i < inputCount ? signature_.inputs[i].name : signature_.outputs[i - inputCount].name, view.device);
       return MixerStatus::InvalidArgument;
     }
   }
   if (!device && call.stream) {
-    error = "a kernel for the CPU takes no stream";
+    error.report(Msg::A728);
     return MixerStatus::InvalidArgument;
   }
   for (auto &[index, bound] : binding.promises) {
-    int64_t value = 0;
+    int64_t value = 0, at[kMaxRank];
     TensorView view = inputs[index];
     std::vector<char> copy;
     if (view.device >= 0 && !binding.inputs[index].empty) {
@@ -241,10 +237,9 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
         return MixerStatus::Internal;
       view.data = copy.data() + (view.data - reach.begin);
     }
-    if (brokenPromise(view, strides[index], bound, value)) {
+    if (brokenPromise(view, strides[index], bound, value, at)) {
       const Argument &a = signature_.inputs[index];
-      error = fmt::format("input '{}' has the value {}, but its values are promised to be positions of '{}', -1 .. {}",
-                          a.name, value, a.indexOf, bound - 1);
+      error.report(Msg::A721, a.name, value, shapeText(at, size_t(inputs[index].rank)), a.indexOf, bound - 1);
       return MixerStatus::InvalidArgument;
     }
   }
@@ -252,28 +247,25 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
     if (binding.outputs[i].empty)
       continue;
     if (overlapsItself(outputs[i], strides[inputCount + i])) {
-      error = fmt::format("output '{}' has strides with which two of its elements share memory",
-                          signature_.outputs[i].name);
+      error.report(Msg::A725, signature_.outputs[i].name);
       return MixerStatus::InvalidArgument;
     }
     Reach reach(outputs[i], strides[inputCount + i]);
     for (size_t k = 0; k < inputCount; ++k)
       if (binding.inputs[k].given && !binding.inputs[k].empty && reach.overlaps(Reach(inputs[k], strides[k]))) {
-        error = fmt::format("output '{}' shares memory with input '{}'", signature_.outputs[i].name,
-                            signature_.inputs[k].name);
+        error.report(Msg::A726, signature_.outputs[i].name, "input", signature_.inputs[k].name);
         return MixerStatus::InvalidArgument;
       }
     for (size_t k = 0; k < i; ++k)
       if (!binding.outputs[k].empty && reach.overlaps(Reach(outputs[k], strides[inputCount + k]))) {
-        error =
-            fmt::format("outputs '{}' and '{}' share memory", signature_.outputs[k].name, signature_.outputs[i].name);
+        error.report(Msg::A726, signature_.outputs[i].name, "output", signature_.outputs[k].name);
         return MixerStatus::InvalidArgument;
       }
   }
   bool made = device && !call.workspace; // by the image
   if (!made && (int64_t(call.workspaceSize) < binding.workspace || (binding.workspace > 0 && !call.workspace) ||
                 reinterpret_cast<uintptr_t>(call.workspace) % 64 != 0)) {
-    error = fmt::format("the workspace must have {} bytes and be aligned to 64", binding.workspace);
+    error.report(Msg::A727, binding.workspace);
     return MixerStatus::InvalidArgument;
   }
 
@@ -309,9 +301,7 @@ MixerStatus Mixer::run(const Binding &binding, const TensorView *inputs, const T
   if (ran != KernelImage::Result::Done)
     return ran == KernelImage::Result::OutOfMemory ? MixerStatus::OutOfMemory : MixerStatus::Internal;
   if (int64_t refused = state.scratchRefused.load()) {
-    error =
-        fmt::format("each thread of this call needs {} for intermediates; the limit is {}, or memory was refused ({})",
-                    bytesText(refused), bytesText(limit), binding.memory);
+    error.report(Msg::A802, bytesText(refused), bytesText(limit), binding.memory);
     return MixerStatus::OverLimit;
   }
   ++calls;

@@ -55,27 +55,27 @@ namespace {
 /// Machine code of this CPU, in memory.
 class MachineCode : public KernelImage {
 public:
-  static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, std::string &error) {
+  static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, Error &error) {
     std::string missing = missingCpuFeature(blob.features);
     if (!missing.empty()) {
-      error = fmt::format("the kernel was compiled for {}, but this CPU has no {}", blob.arch, missing);
+      error.report(Msg::A808, blob.arch, missing);
       return nullptr;
     }
     if (blob.image.empty() || blob.run >= blob.image.size() || blob.workspaceBytes >= blob.image.size()) {
-      error = "the kernel has no code";
+      error.report(Msg::A806);
       return nullptr;
     }
     std::shared_ptr<MachineCode> code(new MachineCode(blob.buffers));
     void *base = mmap(nullptr, blob.image.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) {
-      error = "no memory for the kernel's code";
+      error.report(Msg::A800, "the code of the kernel");
       return nullptr;
     }
     code->base_ = static_cast<char *>(base);
     code->size_ = blob.image.size();
     std::memcpy(base, blob.image.data(), blob.image.size());
     if (mprotect(base, code->size_, PROT_READ | PROT_EXEC) != 0) {
-      error = "the system does not let memory become executable, which compiled kernels need";
+      error.report(Msg::A809);
       return nullptr;
     }
     __builtin___clear_cache(code->base_, code->base_ + code->size_);
@@ -88,7 +88,7 @@ public:
       munmap(base_, size_);
   }
   int64_t workspaceBytes(const int64_t *symbols) const override { return workspaceBytes_(symbols); }
-  Result run(const KernelContext &ctx, std::string &) const override {
+  Result run(const KernelContext &ctx, Error &) const override {
     run_(&ctx);
     return Result::Done;
   }
@@ -103,7 +103,7 @@ private:
 
 } // namespace
 
-std::shared_ptr<const KernelImage> KernelImage::load(const KernelBlob &blob, std::string &error) {
+std::shared_ptr<const KernelImage> KernelImage::load(const KernelBlob &blob, Error &error) {
   switch (blob.form) {
   case KernelBlob::Form::MachineCode:
     return MachineCode::load(blob, error);
@@ -112,7 +112,7 @@ std::shared_ptr<const KernelImage> KernelImage::load(const KernelBlob &blob, std
   case KernelBlob::Form::Cubin:
     return loadOnDevice(blob, error);
   }
-  error = "a kernel of a form that this runtime does not know";
+  error.report(Msg::A806);
   return nullptr;
 }
 

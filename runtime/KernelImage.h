@@ -16,7 +16,7 @@ namespace attnc {
 class KernelImage {
 public:
   /// Null with one sentence in `error`: the CPU lacks a feature, or memory is refused.
-  static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, std::string &error);
+  static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, Error &error);
   virtual ~KernelImage() = default;
   KernelImage(const KernelImage &) = delete;
   KernelImage &operator=(const KernelImage &) = delete;
@@ -26,11 +26,9 @@ public:
   virtual bool onDevice() const { return false; }
   enum class Result { Done, OutOfMemory, Failed };
   /// From the device's memory, when what is queued before is done; only where there is a device.
-  virtual Result copyToHost(void *, const void *, size_t, void * /*stream*/, std::string &) const {
-    return Result::Failed;
-  }
-  /// A sentence in `error` where the target can fail while it runs.
-  virtual Result run(const KernelContext &ctx, std::string &error) const = 0;
+  virtual Result copyToHost(void *, const void *, size_t, void * /*stream*/, Error &) const { return Result::Failed; }
+  /// Sets `error` where the target can fail while it runs.
+  virtual Result run(const KernelContext &ctx, Error &error) const = 0;
   const std::vector<KernelBlob::Buffer> &buffers() const { return buffers_; }
 
 protected:

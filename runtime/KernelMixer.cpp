@@ -23,11 +23,11 @@ Mixer::Mixer(Signature signature, MixerCompiler compiler)
   signatures_[{}] = signature_;
 }
 
-MixerStatus Mixer::signatureFor(const std::set<std::string> &leftOut, const Signature *&signature, std::string &error) {
+MixerStatus Mixer::signatureFor(const std::set<std::string> &leftOut, const Signature *&signature, Error &error) {
   auto it = signatures_.find(leftOut);
   if (it == signatures_.end()) {
     if (!compiler_.signature) {
-      error = fmt::format("kernel {} was saved without code for calls that leave out these inputs", signature_.mixer);
+      error.report(Msg::A813, signature_.mixer);
       return MixerStatus::Unavailable;
     }
     Signature made;
@@ -40,7 +40,7 @@ MixerStatus Mixer::signatureFor(const std::set<std::string> &leftOut, const Sign
   return MixerStatus::Done;
 }
 
-MixerStatus Mixer::addVariant(const VariantKey &key, KernelBlob blob, std::string &error) {
+MixerStatus Mixer::addVariant(const VariantKey &key, KernelBlob blob, Error &error) {
   Variant variant;
   variant.image = KernelImage::load(blob, error);
   if (!variant.image)
@@ -51,7 +51,7 @@ MixerStatus Mixer::addVariant(const VariantKey &key, KernelBlob blob, std::strin
 }
 
 MixerStatus Mixer::variantFor(const VariantKey &key, VariantKey &found, std::shared_ptr<const KernelImage> &image,
-                              std::string &error) {
+                              Error &error) {
   auto it = variants_.find(key);
   if (it == variants_.end() && compiler_.compile) {
     KernelBlob blob;
@@ -89,7 +89,7 @@ MixerStatus Mixer::variantFor(const VariantKey &key, VariantKey &found, std::sha
         one += fmt::format(", {}={}", name, value);
       has += one;
     }
-    error = fmt::format("kernel {} was saved without code for {}; it has code for {}", signature_.mixer, wanted, has);
+    error.report(Msg::A812, signature_.mixer, wanted, has);
     return MixerStatus::Unavailable;
   }
   found = it->first;
@@ -140,7 +140,7 @@ std::string Mixer::save() const {
   return serializePackage(signatures_, variants);
 }
 
-std::shared_ptr<Mixer> Mixer::load(std::string_view bytes, std::string &error) {
+std::shared_ptr<Mixer> Mixer::load(std::string_view bytes, Error &error) {
   std::string_view payload;
   if (!unsealBytes('P', bytes, payload, error))
     return nullptr;
@@ -154,7 +154,7 @@ std::shared_ptr<Mixer> Mixer::load(std::string_view bytes, std::string &error) {
     signatures[key.leftOut] = std::move(signature);
   }
   if (!r.good() || !signatures.count({})) {
-    error = "cut or damaged";
+    error.report(Msg::A806);
     return nullptr;
   }
   auto mixer = std::make_shared<Mixer>(signatures[{}], MixerCompiler{});
@@ -171,7 +171,8 @@ std::shared_ptr<Mixer> Mixer::load(std::string_view bytes, std::string &error) {
       return nullptr;
   }
   if (!r.atEnd() || mixer->variants_.empty()) {
-    error = error.empty() ? "cut or damaged" : error;
+    if (!error)
+      error.report(Msg::A806);
     return nullptr;
   }
   return mixer;

@@ -43,8 +43,8 @@ enum class MixerStatus { Done, InvalidArgument, InvalidSpec, Unavailable, OverLi
 /// Where code comes from; none for a mixer loaded from bytes.
 struct MixerCompiler {
   /// Signature with these inputs left out.
-  std::function<MixerStatus(const std::set<std::string> &leftOut, Signature &signature, std::string &error)> signature;
-  std::function<MixerStatus(const VariantKey &key, KernelBlob &blob, bool &generated, std::string &error)> compile;
+  std::function<MixerStatus(const std::set<std::string> &leftOut, Signature &signature, Error &error)> signature;
+  std::function<MixerStatus(const VariantKey &key, KernelBlob &blob, bool &generated, Error &error)> compile;
 };
 
 class Mixer {
@@ -56,7 +56,7 @@ public:
 
   struct Binding;
   /// Works out everything about a call with these inputs; compiles if it has to. Inputs in the signature's order.
-  MixerStatus bind(const std::vector<TensorView> &inputs, std::shared_ptr<const Binding> &binding, std::string &error);
+  MixerStatus bind(const std::vector<TensorView> &inputs, std::shared_ptr<const Binding> &binding, Error &error);
   /// As bind(), but only looks among what is known; null if it is not. Allocates nothing.
   std::shared_ptr<const Binding> find(const TensorView *inputs) const;
 
@@ -69,7 +69,7 @@ public:
   };
   /// Outputs in the signature's order. `error` is written on failure only.
   MixerStatus run(const Binding &binding, const TensorView *inputs, const TensorView *outputs, const Call &call,
-                  std::string &error);
+                  Error &error);
 
   static size_t workspaceBytes(const Binding &binding);
   /// The same, 0 where it is memory of a GPU, which run() makes when it is given none.
@@ -79,7 +79,7 @@ public:
 
   /// All variants, as bytes; and back.
   std::string save() const;
-  static std::shared_ptr<Mixer> load(std::string_view bytes, std::string &error);
+  static std::shared_ptr<Mixer> load(std::string_view bytes, Error &error);
   /// A package of one variant, as `attnc compile --emit=kernel` writes it.
   static std::string package(const Signature &signature, const VariantKey &key, const KernelBlob &blob);
   /// Whether extents in which `symbol` is specialised occur among the variants, or will.
@@ -92,10 +92,10 @@ private:
     KernelBlob blob; ///< kept for save()
     std::shared_ptr<const KernelImage> image;
   };
-  MixerStatus signatureFor(const std::set<std::string> &leftOut, const Signature *&signature, std::string &error);
+  MixerStatus signatureFor(const std::set<std::string> &leftOut, const Signature *&signature, Error &error);
   MixerStatus variantFor(const VariantKey &key, VariantKey &found, std::shared_ptr<const KernelImage> &image,
-                         std::string &error);
-  MixerStatus addVariant(const VariantKey &key, KernelBlob blob, std::string &error);
+                         Error &error);
+  MixerStatus addVariant(const VariantKey &key, KernelBlob blob, Error &error);
 
   Signature signature_;
   MixerCompiler compiler_;

@@ -104,36 +104,37 @@ bool isLittleEndianHost() {
 }
 } // namespace
 
-bool readNpy(const std::string &path, HostTensor &out, std::string &error) {
-  auto fail = [&](std::string why) {
-    error = fmt::format("cannot read {}: {}", path, why);
-    return false;
-  };
+bool readNpy(const std::string &path, HostTensor &out, Error &error) {
+  auto fail = [&](Msg id, const auto &...args) { return error.report(id, path, args...); };
   int64_t size = -1;
   FileHandle f = openToRead(path, size, error);
   if (!f)
     return false;
   unsigned char lead[12] = {};
-  if (std::fread(lead, 1, 8, f.get()) != 8 || std::memcmp(lead, "\x93NUMPY", 6) != 0)
-    return fail("it is not a .npy file (its first bytes are not those of one)");
+  if (std::fread(lead, 1, 8, f.get()) != 8 || std::memcmp(lead, "\x93NUMPY", 6) != 0) {
+    fail(Msg::A604, ".npy");
+    if (std::memcmp(lead, "PK\3\4", 4) == 0)
+      error.withHelp("it is an archive, as numpy.savez makes: use numpy.save for each array");
+    return false;
+  }
   int version = lead[6];
   if (version < 1 || version > 3)
-    return fail(fmt::format("it has .npy version {}; versions 1 to 3 are known", version));
+    return fail(Msg::A605, version);
   size_t lengthBytes = version == 1 ? 2 : 4, length = 0;
   if (std::fread(lead + 8, 1, lengthBytes, f.get()) != lengthBytes)
-    return fail("it ends within its header");
+    return fail(Msg::A606);
   for (size_t i = lengthBytes; i-- > 0;)
     length = length << 8 | lead[8 + i];
   if (length > kMaxHeader)
-    return fail(fmt::format("its header claims {} bytes; at most {} are read", length, kMaxHeader));
+    return fail(Msg::A607, length, kMaxHeader);
   std::string text(length, '\0');
   if (std::fread(text.data(), 1, length, f.get()) != length)
-    return fail("it ends within its header");
+    return fail(Msg::A606);
   Header h;
   if (!DictReader(text).read(h)) {
     if (text.find("'descr': [") != std::string::npos)
-      return fail("it holds records with fields; expected an array of one number type");
-    return fail("its header is damaged");
+      return fail(Msg::A609);
+    return fail(Msg::A608);
   }
 
   std::string_view descr = h.descr;
@@ -162,37 +163,38 @@ bool readNpy(const std::string &path, HostTensor &out, std::string &error) {
                                 {"u8", 8, DType::I64, widen<uint64_t, int64_t>}};
   const Known *kind = std::find_if(std::begin(known), std::end(known), [&](const Known &k) { return descr == k.code; });
   if (kind == std::end(known)) {
+    fail(Msg::A610, h.descr);
     if (descr == "V2")
-      return fail("its elements are raw 2-byte values; save bf16 tensors as .safetensors, or as float32");
-    return fail(fmt::format("its elements are '{}'; expected floats, integers or booleans", h.descr));
+      error.withHelp(".npy has no bf16: save such tensors as .safetensors, or as float32");
+    return false;
   }
 
   bool empty = std::find(h.shape.begin(), h.shape.end(), 0) != h.shape.end();
   int64_t count = empty ? 0 : 1, bytes = 0;
   for (int64_t s : h.shape)
     if (!empty && __builtin_mul_overflow(count, s, &count))
-      return fail("its shape has more elements than fit in memory");
+      return fail(Msg::A611);
   if (__builtin_mul_overflow(count, static_cast<int64_t>(kind->size), &bytes))
-    return fail("its shape has more elements than fit in memory");
+    return fail(Msg::A611);
   if (size >= 0) {
     int64_t there = size - static_cast<int64_t>(8 + lengthBytes + length);
     if (there < bytes)
-      return fail(fmt::format("it is cut short: its shape needs {} bytes of elements, {} are there", bytes, there));
+      return fail(Msg::A612, bytes, there);
   }
   HostTensor t;
   if (!HostTensor::allocate(kind->dtype, h.shape, t))
-    return fail(fmt::format("no memory for its {} elements", count));
+    return error.report(Msg::A800, fmt::format("the {} elements of {}", count, path));
   std::string raw;
   if (kind->widen)
     raw.resize(static_cast<size_t>(bytes));
   char *to = kind->widen ? raw.data() : static_cast<char *>(t.data);
   if (std::fread(to, 1, static_cast<size_t>(bytes), f.get()) != static_cast<size_t>(bytes))
-    return fail("it is cut short: its elements end too early");
+    return fail(Msg::A613);
   if (kind->size > 1 && order != '|' && order != '=' && (order == '<') != isLittleEndianHost())
     for (int64_t i = 0; i < count; ++i)
       std::reverse(to + i * static_cast<int64_t>(kind->size), to + (i + 1) * static_cast<int64_t>(kind->size));
   if (kind->widen && !kind->widen(raw, t, count))
-    return fail("it holds unsigned integers above the largest i64");
+    return fail(Msg::A614);
   if (kind->dtype == DType::Bool)
     for (int64_t i = 0; i < count; ++i)
       to[i] = to[i] != 0;
@@ -208,7 +210,7 @@ bool readNpy(const std::string &path, HostTensor &out, std::string &error) {
   return true;
 }
 
-bool writeNpy(const std::string &path, const HostTensor &tensor, std::string &error) {
+bool writeNpy(const std::string &path, const HostTensor &tensor, Error &error) {
   static const char *codes[] = {"<f4", "<f2", "<f4", "<f8", "<i4", "<i8", "|b1"};
   std::string shape;
   for (int64_t s : tensor.shape)

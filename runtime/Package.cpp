@@ -2,6 +2,8 @@
 #include "runtime/Package.h"
 #include "runtime/Cache.h"
 #include "runtime/cuda/Driver.h"
+#include <cerrno>
+#include <cstring>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,19 +12,20 @@ namespace attnc {
 namespace {
 
 /// Best first; false with a sentence when the target is not here.
-bool archsOf(const std::string &target, std::vector<std::string> &archs, std::string &error) {
+bool archsOf(const std::string &target, std::vector<std::string> &archs, Error &error) {
   if (target == "cpu") {
     archs = {"native", "x86-64-v4", "x86-64-v3"};
     return true;
   }
   if (target != "cuda") {
-    error = fmt::format("unknown target '{}' of a package; there are cpu, cuda", target);
+    error = Error(Msg::A923, target).withHelp("packages are for cpu and cuda");
     return false;
   }
   CudaDriver::Outcome outcome;
-  const CudaDriver *driver = CudaDriver::get(outcome, error);
+  std::string why;
+  const CudaDriver *driver = CudaDriver::get(outcome, why);
   if (!driver)
-    return false;
+    return error.report(Msg::A815, target, why);
   archs = {driver->arch() + "a"};
   // A cubin runs on GPUs of its generation that are not older.
   for (int capability = driver->capability; capability >= driver->capability / 10 * 10; --capability)
@@ -32,26 +35,29 @@ bool archsOf(const std::string &target, std::vector<std::string> &archs, std::st
 
 } // namespace
 
-std::shared_ptr<Mixer> loadPackage(const std::string &folder, const std::string &target, std::string &error) {
+std::shared_ptr<Mixer> loadPackage(const std::string &folder, const std::string &target, Error &error) {
   std::vector<std::string> archs;
   if (!archsOf(target, archs, error))
     return nullptr;
-  std::string looked, refused;
+  std::string looked;
+  Error refused;
   for (const std::string &arch : archs) {
-    std::string path = fmt::format("{}/{}.kernel", folder, arch), bytes, why;
+    std::string path = fmt::format("{}/{}.kernel", folder, arch), bytes;
+    Error why;
     looked += fmt::format("{}{}.kernel", looked.empty() ? "" : ", ", arch);
     if (access(path.c_str(), F_OK) != 0)
       continue;
     if (!readWhole(path, bytes, size_t(1) << 30))
-      why = "cannot be read";
+      why.report(Msg::A600, path, std::strerror(errno));
     else if (std::shared_ptr<Mixer> mixer = Mixer::load(bytes, why))
       return mixer;
-    refused += fmt::format("{}{}: {}", refused.empty() ? "" : "; ", path, why);
+    if (!refused) {
+      refused = why;
+      refused.text = fmt::format("{}: {}", path, why.text);
+    }
   }
-  error = !refused.empty() ? refused
-                           : fmt::format("{} has no code for target {} on this machine (looked for {}); make it with "
-                                         "attnc compile --emit=package",
-                                         folder, target, looked);
+  error =
+      refused ? refused : Error(Msg::A822, folder, target, looked).withHelp("attnc compile --emit=package makes it");
   return nullptr;
 }
 

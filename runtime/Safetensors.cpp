@@ -8,6 +8,7 @@
 #include "runtime/File.h"
 #include "runtime/HeaderScanner.h"
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 
@@ -201,31 +202,28 @@ void writeJsonString(std::string &out, const std::string &s) {
 }
 } // namespace
 
-bool readSafetensors(const std::string &path, std::map<std::string, HostTensor> &out, std::string &error) {
-  auto fail = [&](std::string why) {
-    error = fmt::format("cannot read {}: {}", path, why);
-    return false;
-  };
+bool readSafetensors(const std::string &path, std::map<std::string, HostTensor> &out, Error &error) {
+  auto fail = [&](Msg id, const auto &...args) { return error.report(id, path, args...); };
   int64_t size = -1;
   FileHandle f = openToRead(path, size, error);
   if (!f)
     return false;
   if (size < 0)
-    return fail("it is not a regular file");
+    return fail(Msg::A600, "it is not a regular file, as .safetensors must be");
   unsigned char lead[8];
   uint64_t length = 0;
   if (std::fread(lead, 1, 8, f.get()) != 8)
-    return fail("it is too short for a .safetensors file");
+    return fail(Msg::A604, ".safetensors");
   for (size_t i = 8; i-- > 0;)
     length = length << 8 | lead[i];
   if (length > kMaxHeader || length + 8 > static_cast<uint64_t>(size))
-    return fail("it is not a .safetensors file, or cut short: its header claims more bytes than there are");
+    return fail(Msg::A615, length, size);
   std::string text(length, '\0');
   if (std::fread(text.data(), 1, length, f.get()) != length)
-    return fail("it ends within its header");
+    return fail(Msg::A606);
   std::map<std::string, Entry> entries;
   if (!JsonReader(text).readHeader(entries))
-    return fail("its header is damaged");
+    return fail(Msg::A608);
 
   int64_t dataBytes = size - 8 - static_cast<int64_t>(length);
   std::map<std::string, HostTensor> tensors;
@@ -233,28 +231,28 @@ bool readSafetensors(const std::string &path, std::map<std::string, HostTensor> 
     const Known *kind =
         std::find_if(std::begin(kKnown), std::end(kKnown), [&, &e = e](const Known &k) { return e.dtype == k.name; });
     if (kind == std::end(kKnown))
-      return fail(fmt::format("its tensor '{}' has dtype {}, which is not supported", name, e.dtype));
+      return fail(Msg::A616, name, e.dtype);
     int64_t begin = e.offsets[0], end = e.offsets[1], bytes = static_cast<int64_t>(kind->size);
     bool empty = std::find(e.shape.begin(), e.shape.end(), 0) != e.shape.end();
     if (empty)
       bytes = 0;
     for (int64_t s : e.shape)
       if (!empty && __builtin_mul_overflow(bytes, s, &bytes))
-        return fail(fmt::format("the shape of its tensor '{}' has more elements than fit in memory", name));
+        return fail(Msg::A617, name);
     if (begin > end || end > dataBytes)
-      return fail(fmt::format("its tensor '{}' lies outside the file, which may be cut short", name));
+      return fail(Msg::A618, name);
     if (end - begin != bytes)
-      return fail(fmt::format("its tensor '{}' needs {} bytes by its shape, but has {}", name, bytes, end - begin));
+      return fail(Msg::A619, name, bytes, end - begin);
     HostTensor t;
     if (!HostTensor::allocate(kind->dtype, e.shape, t))
-      return fail(fmt::format("no memory for its tensor '{}'", name));
+      return error.report(Msg::A800, fmt::format("tensor `{}` of {}", name, path));
     if (fseeko(f.get(), static_cast<off_t>(8 + static_cast<int64_t>(length) + begin), SEEK_SET) != 0)
-      return fail("it cannot be read at a position");
+      return fail(Msg::A600, std::strerror(errno));
     bool direct = kind->size == dtypeSize(kind->dtype) && kind->isSigned;
     std::string raw(direct ? 0 : static_cast<size_t>(bytes), '\0');
     char *to = direct ? static_cast<char *>(t.data) : raw.data();
     if (std::fread(to, 1, static_cast<size_t>(bytes), f.get()) != static_cast<size_t>(bytes))
-      return fail(fmt::format("its tensor '{}' is cut short", name));
+      return fail(Msg::A618, name);
     if (kind->dtype == DType::Bool)
       for (int64_t i = 0; i < bytes; ++i)
         to[i] = to[i] != 0;
@@ -262,7 +260,7 @@ bool readSafetensors(const std::string &path, std::map<std::string, HostTensor> 
       for (int64_t i = 0; i < t.count(); ++i) {
         int64_t v = narrowInt(raw.data() + i * static_cast<int64_t>(kind->size), kind->size, kind->isSigned);
         if (kind->size == 8 && v < 0)
-          return fail(fmt::format("its tensor '{}' holds unsigned integers above the largest i64", name));
+          return fail(Msg::A614);
         t.setInt(i, v);
       }
     tensors.emplace(name, std::move(t));
@@ -271,7 +269,7 @@ bool readSafetensors(const std::string &path, std::map<std::string, HostTensor> 
   return true;
 }
 
-bool writeSafetensors(const std::string &path, const std::map<std::string, HostTensor> &tensors, std::string &error) {
+bool writeSafetensors(const std::string &path, const std::map<std::string, HostTensor> &tensors, Error &error) {
   std::string header = "{";
   int64_t offset = 0;
   for (auto &[name, t] : tensors) {

@@ -1,6 +1,7 @@
 # How lit runs the tests: which files are tests, what they may call, what a test may ask for with REQUIRES.
 #
 #   attnc, attn-opt, FileCheck, not, split-file   on the PATH
+#   %transcript  files, calls and all that they say, to the letter: test/transcript.py; --update refreshes it
 #   %python      the interpreter that has numpy
 #   %exactly     FileCheck that compares whole lines, blanks included: for rendered diagnostics and trees. The CHECK lines of such
 #                a test are refreshed by test/update_checks.py; read the diff like code
@@ -60,4 +61,5 @@ config.substitutions.append(("%python", config.python))
 config.substitutions.append(("%exactly", "FileCheck --strict-whitespace --match-full-lines --dump-input=fail"))
 config.substitutions.append(("%attnc", os.path.join(config.build_dir, "bin", "attnc")))
 config.substitutions.append(("%fake_cuda", os.path.join(config.test_exec_root, "fake_cuda")))
+config.substitutions.append(("%transcript", f"{config.python} {os.path.join(config.test_source_root, 'transcript.py')}"))
 config.substitutions.append(("%test_root", config.test_source_root))

@@ -53,9 +53,7 @@ HostResult compileForEmulator(const std::string &text, const LaunchPlan &plan, s
   std::string looked;
   auto compiler = hostCompiler(looked);
   if (!compiler) {
-    error = fmt::format("target cuda-emulated needs a C++ compiler (looked for {}); install one or name it in "
-                        "ATTNC_HOST_CXX; --target cpu works without",
-                        looked);
+    error = fmt::format("it needs a C++ compiler (looked for {}); install one or name it in ATTNC_HOST_CXX", looked);
     return HostResult::NoCompiler;
   }
   TemporaryFolder folder;

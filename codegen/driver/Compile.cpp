@@ -78,10 +78,15 @@ private:
     return success();
   }
 
-  bool stop(CompileAnswer::Status status, const std::string &sentence) {
+  bool stop(CompileAnswer::Status status, Error error) {
     answer_.status = status;
-    answer_.messages += fmt::format("attnc: error: {}\n", sentence);
+    answer_.error = std::move(error);
     return false;
+  }
+
+  Error unavailable(const std::string &why) const {
+    Error error(Msg::A815, request_.target, why);
+    return request_.target == "cuda-emulated" ? error.withHelp("--target cpu works") : error;
   }
 
   /// A failure that is ours: says so, and keeps what is needed to see it again.
@@ -107,11 +112,9 @@ private:
          << attnText_;
       if (module_ && stage != "attn")
         os << "\nIR:\n" << textOf(*module_);
-      kept = fmt::format("; the spec and the state of the compiler are in {}", path.str().str());
+      kept = fmt::format("the spec and the state of the compiler are in {}", path.str().str());
     }
-    return stop(CompileAnswer::Internal,
-                fmt::format("the compiler failed in stage '{}' ({}); this is a mistake in attnc, not in the spec{}",
-                            stage, why, kept));
+    return stop(CompileAnswer::Internal, Error(Msg::A818, stage, why).withHelp(kept));
   }
 
   bool check() {
@@ -202,7 +205,8 @@ private:
       return toDevice();
     KernelCache cache = request_.cacheDirectory.empty() ? KernelCache::disabled()
                                                         : KernelCache(request_.cacheDirectory, request_.cacheLimit);
-    std::string key = blobKey(answer_.irHash, request_), cached, reason;
+    std::string key = blobKey(answer_.irHash, request_), cached;
+    Error reason;
     if (stage == "blob" && cache.read('K', key, cached) && parseBlob(cached, answer_.blob, reason)) {
       answer_.blobCached = true;
       return true;
@@ -223,7 +227,7 @@ private:
     cpu::Target target;
     std::string error;
     if (!cpu::makeTarget(options, target, error))
-      return stop(CompileAnswer::Unavailable, error);
+      return stop(CompileAnswer::Unavailable, unavailable(error));
     if (!cpu::lowerTile(*module_, target, error))
       return stopInternal("cpu", error);
     llvm::LLVMContext llvmContext;
@@ -275,7 +279,7 @@ private:
     case cuda::NvrtcResult::NotFound:
     case cuda::NvrtcResult::BuiltinsMissing:
     case cuda::NvrtcResult::ArchNotSupported:
-      return stop(CompileAnswer::Unavailable, error);
+      return stop(CompileAnswer::Unavailable, unavailable(error));
     }
     if (request_.stage == "explain") {
       explainCuda(output, plan_, request_.arch, answer_.explainText, explanation);
@@ -301,7 +305,7 @@ private:
     answer_.stage.clear();
     cuda::HostResult result = cuda::compileForEmulator(text, plan_, answer_.blob.image, error);
     if (result == cuda::HostResult::NoCompiler)
-      return stop(CompileAnswer::Unavailable, error);
+      return stop(CompileAnswer::Unavailable, unavailable(error));
     if (result == cuda::HostResult::Failed)
       return stopInternal("cuda-emulated", error);
     answer_.blob.form = KernelBlob::Form::Emulated;

@@ -10,6 +10,7 @@
 #include "runtime/CacheSignature.h"
 #include "runtime/DeepStack.h"
 #include "runtime/KernelBinding.h"
+#include "runtime/Targets.h"
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
@@ -20,7 +21,11 @@ using namespace attnc;
 
 namespace {
 
-std::vector<DiagnosticData> dataOf(const Diagnostics &diags) {
+DiagnosticData dataOf(const Error &error) {
+  return {ATTNC_SEVERITY_ERROR, msgName(*error.id), error.text, {}, error.help, {}};
+}
+
+std::vector<DiagnosticData> dataOf(const Diagnostics &diags, const Error &error = {}) {
   std::vector<DiagnosticData> list;
   auto add = [&](attnc_severity severity, const char *id, const std::string &message, const std::string &label,
                  const std::string &help, const Span &span) {
@@ -43,13 +48,19 @@ std::vector<DiagnosticData> dataOf(const Diagnostics &diags) {
     for (const Note &n : d.notes)
       add(ATTNC_SEVERITY_NOTE, "", n.text, "", "", n.span);
   }
+  if (error.id)
+    list.push_back(dataOf(error));
   return list;
 }
 
-attnc_error *errorOf(int code, const std::string &message, const std::vector<DiagnosticData> &diagnostics = {}) {
-  std::string bytes = serializeDiagnostics(diagnostics);
+attnc_error *errorOf(int code, const Diagnostics &diags, const Error &error = {}) {
+  std::string bytes = serializeDiagnostics(dataOf(diags, error)), message = diags.render() + error.render();
+  if (!message.empty() && message.back() == '\n')
+    message.pop_back();
   return attnc_private_error_create(code, message.c_str(), bytes.data(), bytes.size());
 }
+
+attnc_error *errorOf(int code, const Error &error) { return errorOf(code, Diagnostics(), error); }
 
 std::string libraryStamp() {
   Dl_info info;
@@ -65,13 +76,15 @@ struct KernelSource {
 
 struct Reply {
   MixerStatus status = MixerStatus::Internal;
-  std::string error, payload;
+  Error error;
+  std::string payload;
   bool generated = false;
   /// 0, or 1 when memory is refused.
   int send(char **answer, size_t *size) const {
     ByteWriter w;
     w.u8(uint8_t(status));
-    w.text(error);
+    w.text(error.render());
+    w.text(error.id ? serializeDiagnostics({dataOf(error)}) : error.data);
     w.text(payload);
     w.u8(generated);
     *size = w.bytes().size();
@@ -101,10 +114,10 @@ template <class F> int answerTo(const char *bytes, size_t size, char **answer, s
         onDeepStack([&] { body(key, reply); });
       } catch (const std::bad_alloc &) {
         reply.status = MixerStatus::OutOfMemory;
-        reply.error = "out of memory";
+        reply.error.report(Msg::A800, "compiling");
       } catch (const std::exception &e) {
         reply.status = MixerStatus::Internal;
-        reply.error = e.what();
+        reply.error.report(Msg::A819, e.what());
       }
     }
     return reply.send(answer, answerSize);
@@ -118,7 +131,7 @@ int askSignature(void *user, const char *bytes, size_t size, char **answer, size
     Diagnostics diags;
     std::unique_ptr<Program> program = checked(*static_cast<KernelSource *>(user), key.leftOut, diags);
     reply.status = program ? MixerStatus::Done : MixerStatus::InvalidSpec;
-    reply.error = diags.render();
+    reply.error = Error::rendered(diags.render(), serializeDiagnostics(dataOf(diags)));
     if (program)
       reply.payload = serializeSignature(program->signature);
   });
@@ -131,7 +144,7 @@ int askCode(void *user, const char *bytes, size_t size, char **answer, size_t *a
     request.variant = key;
     Diagnostics diags;
     CompileAnswer made = compile(request, *source.spec, diags);
-    reply.error = made.messages;
+    reply.error = Error::rendered(made.messages + made.error.render(), serializeDiagnostics(dataOf(diags, made.error)));
     switch (made.status) {
     case CompileAnswer::Done:
       reply.status = MixerStatus::Done;
@@ -159,7 +172,7 @@ attnc_error *compileSpec(attnc_engine *engine, std::unique_ptr<KernelSource> sou
   attnc_compile_options options = {};
   if (given) {
     if (given->size < sizeof(size_t) || given->size > sizeof options)
-      return errorOf(ATTNC_INVALID_ARGUMENT, "attnc_compile: options->size is not the size of a version of the struct");
+      return errorOf(ATTNC_INVALID_ARGUMENT, Error(Msg::A709, "attnc_compile_options", given->size, sizeof options));
     std::memcpy(&options, given, given->size);
   }
   CompileRequest &request = source->request;
@@ -170,42 +183,32 @@ attnc_error *compileSpec(attnc_engine *engine, std::unique_ptr<KernelSource> sou
     request.params[options.param_names[i]] = options.param_values[i];
   request.cacheDirectory = attnc_private_cache_directory(engine, &request.cacheLimit);
   request.compilerStamp = libraryStamp();
-  std::string sentence;
-  if (!checkTarget(request.target, request.arch, sentence))
-    return errorOf(ATTNC_INVALID_ARGUMENT, sentence);
-  if (!resolveArch(request.target, request.arch, sentence))
-    return errorOf(ATTNC_UNAVAILABLE, sentence);
+  Error error;
+  if (!checkTarget(request.target, request.arch, error))
+    return errorOf(ATTNC_INVALID_ARGUMENT, error);
+  if (!resolveArch(request.target, request.arch, error))
+    return errorOf(ATTNC_UNAVAILABLE, error);
 
   Diagnostics diags;
   std::unique_ptr<Program> program;
+  bool noMixer = false;
   onDeepStack([&] {
     source->spec = fromFile ? loadSpec(request.path, diags) : loadSpecText(request.path, request.text, diags);
     if (!source->spec || diags.hasErrors())
       return;
     request.text = std::string(source->spec->sources[0]->text());
-    std::vector<std::string> names = mixerNames(*source->spec);
-    if (request.mixer.empty() && names.size() == 1)
-      request.mixer = names[0];
-    bool known = false;
-    std::string list;
-    for (const std::string &n : names) {
-      known |= n == request.mixer;
-      list += (list.empty() ? "" : ", ") + n;
-    }
-    if (!known) {
-      sentence = request.mixer.empty()
-                     ? fmt::format("{} has {} mixers; name one: {}", request.path, names.size(), list)
-                     : fmt::format("{} has no mixer '{}'; it has {}", request.path, request.mixer, list);
+    const ast::Mixer *mixer = findMixer(*source->spec, request.mixer, diags);
+    if (!mixer) {
+      noMixer = true;
       return;
     }
+    request.mixer = mixer->name.text;
     checkSpec(*source->spec, diags);
     if (!diags.hasErrors())
       program = checked(*source, {}, diags);
   });
-  if (!sentence.empty())
-    return errorOf(ATTNC_INVALID_ARGUMENT, sentence);
   if (!program)
-    return errorOf(ATTNC_INVALID_SPEC, diags.render(), dataOf(diags));
+    return errorOf(noMixer ? ATTNC_INVALID_ARGUMENT : ATTNC_INVALID_SPEC, diags);
   std::string signature = serializeSignature(program->signature), warnings = serializeDiagnostics(dataOf(diags)),
               text = diags.render();
   attnc_private_compiler table = {source.release(), askSignature, askCode, freeAnswer, destroySource};
@@ -217,11 +220,11 @@ template <class F> attnc_error *shielded(F body) {
   try {
     return body();
   } catch (const std::bad_alloc &) {
-    return attnc_private_error_create(ATTNC_OUT_OF_MEMORY, "out of memory", nullptr, 0);
+    return attnc_private_error_create(ATTNC_OUT_OF_MEMORY, "", nullptr, 0);
   } catch (const std::exception &e) {
-    return attnc_private_error_create(ATTNC_INTERNAL, e.what(), nullptr, 0);
+    return errorOf(ATTNC_INTERNAL, Error(Msg::A819, e.what()));
   } catch (...) {
-    return attnc_private_error_create(ATTNC_INTERNAL, "unknown exception", nullptr, 0);
+    return errorOf(ATTNC_INTERNAL, Error(Msg::A819, "unknown exception"));
   }
 }
 
@@ -231,7 +234,7 @@ attnc_error *attnc_compile_string(attnc_engine *engine, const char *path, const 
                                   const attnc_compile_options *options, attnc_kernel **out_kernel) {
   return shielded([&]() -> attnc_error * {
     if (!engine || !path || (!text && text_size) || !out_kernel)
-      return errorOf(ATTNC_INVALID_ARGUMENT, "attnc_compile_string: an argument is NULL");
+      return errorOf(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "an argument of attnc_compile_string"));
     auto source = std::make_unique<KernelSource>();
     source->request.path = path;
     source->request.text.assign(text ? text : "", text_size);
@@ -243,7 +246,7 @@ attnc_error *attnc_compile_file(attnc_engine *engine, const char *path, const at
                                 attnc_kernel **out_kernel) {
   return shielded([&]() -> attnc_error * {
     if (!engine || !path || !out_kernel)
-      return errorOf(ATTNC_INVALID_ARGUMENT, "attnc_compile_file: an argument is NULL");
+      return errorOf(ATTNC_INVALID_ARGUMENT, Error(Msg::A707, "an argument of attnc_compile_file"));
     auto source = std::make_unique<KernelSource>();
     source->request.path = path;
     return compileSpec(engine, std::move(source), true, options, out_kernel);

@@ -16,7 +16,7 @@ EXPORT int attnc_private_compile(const char *request, size_t size, char **answer
     if (attnc::parseRequest({request, size}, q))
       a = attnc::compile(q);
     else
-      a.messages = "attnc: error: the compiler library does not belong to this attnc\n";
+      a.error.report(attnc::Msg::A814, "the compiler's library");
     std::string bytes = attnc::serializeAnswer(a);
     *answer = static_cast<char *>(std::malloc(bytes.size()));
     if (!*answer)

@@ -1,11 +1,9 @@
 //===- Requests and answers as bytes --------------------------------------===//
 #include "codegen/driver/Request.h"
-#include "frontend/Diagnostic.h"
 #include "runtime/Cache.h"
 #include "runtime/CacheBytes.h"
 #include "runtime/cuda/Driver.h"
 #include <cstdlib>
-#include <fmt/format.h>
 
 namespace attnc {
 
@@ -56,6 +54,9 @@ std::string serializeAnswer(const CompileAnswer &a) {
   ByteWriter w;
   w.u8(a.status);
   w.text(a.messages);
+  w.u64(a.error.id ? uint64_t(*a.error.id) + 1 : 0);
+  w.text(a.error.text);
+  w.text(a.error.help);
   w.text(a.irHash);
   w.text(a.stage);
   w.text(a.blob.image.empty() ? std::string() : serializeBlob(a.blob));
@@ -72,6 +73,10 @@ bool parseAnswer(std::string_view bytes, CompileAnswer &a) {
   uint8_t status = r.u8();
   a.status = status <= CompileAnswer::Internal ? CompileAnswer::Status(status) : CompileAnswer::Internal;
   a.messages = r.text();
+  if (uint64_t id = r.u64())
+    a.error.id = Msg(id - 1);
+  a.error.text = r.text();
+  a.error.help = r.text();
   a.irHash = r.text();
   a.stage = r.text();
   std::string_view blob = r.view();
@@ -79,7 +84,7 @@ bool parseAnswer(std::string_view bytes, CompileAnswer &a) {
   a.explainText = r.text();
   a.flops = r.real();
   a.bytes = r.real();
-  std::string error;
+  Error error;
   return r.atEnd() && (blob.empty() || parseBlob(blob, a.blob, error));
 }
 
@@ -94,40 +99,16 @@ std::string blobKey(const std::string &irHash, const CompileRequest &request) {
   return key.finish();
 }
 
-static bool oneOf(const std::string &name, const std::vector<std::string> &known, const char *what,
-                  std::string &error) {
-  std::string list;
-  for (const std::string &k : known) {
-    if (k == name)
-      return true;
-    list += (list.empty() ? "" : ", ") + k;
-  }
-  std::string best = nearestName(name, known);
-  error = fmt::format("unknown {} '{}'{}; there are {}", what, name,
-                      best.empty() ? "" : fmt::format(", did you mean '{}'?", best), list);
-  return false;
-}
-
-bool checkTarget(const std::string &target, const std::string &arch, std::string &error) {
-  static const std::vector<std::string> targets = {"cpu", "cuda", "cuda-emulated"};
-  static const std::vector<std::string> cpus = {"native", "x86-64-v3", "x86-64-v4"};
-  static const std::vector<std::string> gpus = {"native",  "sm_75",  "sm_80",   "sm_86",  "sm_87",   "sm_88",
-                                                "sm_89",   "sm_90",  "sm_90a",  "sm_100", "sm_100a", "sm_103",
-                                                "sm_103a", "sm_110", "sm_110a", "sm_120", "sm_120a", "sm_121"};
-  if (!oneOf(target, targets, "target", error))
-    return false;
-  return arch.empty() ||
-         oneOf(arch, target == "cpu" ? cpus : gpus, fmt::format("arch of target {}", target).c_str(), error);
-}
-
-bool resolveArch(const std::string &target, std::string &arch, std::string &error) {
+bool resolveArch(const std::string &target, std::string &arch, Error &error) {
   if (target != "cuda" || (!arch.empty() && arch != "native"))
     return true;
   CudaDriver::Outcome outcome;
-  const CudaDriver *driver = CudaDriver::get(outcome, error);
-  if (driver)
-    arch = driver->arch();
-  return driver != nullptr;
+  std::string why;
+  const CudaDriver *driver = CudaDriver::get(outcome, why);
+  if (!driver)
+    return error.report(Msg::A815, target, why);
+  arch = driver->arch();
+  return true;
 }
 
 } // namespace attnc

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "runtime/Blob.h"
+#include "runtime/Message.h"
 #include "runtime/Variant.h"
 #include <map>
 #include <string>
@@ -33,7 +34,8 @@ struct CompileRequest {
 
 struct CompileAnswer {
   enum Status : uint8_t { Done, Wrong, Unavailable, Internal } status = Internal;
-  std::string messages;        ///< rendered; may hold warnings when done
+  std::string messages;        ///< rendered diagnostics; may hold warnings when done
+  Error error;                 ///< what went wrong beside them
   std::string irHash;          ///< of the tile program; with target and arch it determines the blob
   std::string stage;           ///< the text or bytes asked for
   std::string explainText;     ///< explain: for people; `stage` has it as JSON
@@ -50,10 +52,7 @@ bool parseAnswer(std::string_view bytes, CompileAnswer &answer);
 /// Key of a kernel in the cache.
 std::string blobKey(const std::string &irHash, const CompileRequest &request);
 
-/// The targets there are, and the archs of each; false with a sentence that names the nearest.
-bool checkTarget(const std::string &target, const std::string &arch, std::string &error);
-
-/// What "native" means: for target cuda the arch of the GPU that is here, false with a sentence when there is none.
-bool resolveArch(const std::string &target, std::string &arch, std::string &error);
+/// What "native" means: for target cuda the arch of the GPU that is here, false with an error when there is none.
+bool resolveArch(const std::string &target, std::string &arch, Error &error);
 
 } // namespace attnc

@@ -7,7 +7,7 @@ namespace attnc::reference {
 
 void Evaluator::checkStack() const {
   if (static_cast<const char *>(__builtin_frame_address(0)) < stackLimit_)
-    throw EvalError{"the equations are nested too deeply for the reference"};
+    throw EvalError{Error(Msg::A817, "its equations are nested too deeply")};
 }
 
 bool Evaluator::pastEnd(const std::vector<Ragged> &ragged, CauseList &cause) {
@@ -115,11 +115,11 @@ Value Evaluator::evalTensor(ETensor &t) {
   if (t.delegates)
     return eval(*t.body);
   if (!t.memo)
-    t.memo = makeMemo(t.axes, "'" + t.src->name + "'");
+    t.memo = makeMemo(t.axes, "`" + t.src->name + "`");
   Value &slot = t.memo->values[offset(*t.memo)];
   constexpr CauseList kRunning = UINT32_MAX;
   if (slot.absent == kRunning)
-    throw EvalError{"equation '" + t.src->name + "' needs its own value"};
+    throw EvalError{Error(Msg::A817, fmt::format("equation `{}` needs its own value", t.src->name))};
   if (slot.absent == 0) {
     slot.absent = kRunning;
     Value v = eval(*t.body);

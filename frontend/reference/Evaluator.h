@@ -15,6 +15,7 @@
 #pragma once
 #include "frontend/reference/Tape.h"
 #include "frontend/reference/Value.h"
+#include "runtime/Message.h"
 #include "runtime/Tensor.h"
 #include <string>
 #include <utility>
@@ -23,7 +24,7 @@ namespace attnc::reference {
 
 /// Ends an evaluation; caught in evaluateReference.
 struct EvalError {
-  std::string message;
+  Error error;
 };
 
 /// Values kept over the positions of some axes. Untouched pages cost nothing.

@@ -428,7 +428,7 @@ Value Evaluator::evalGrad(ENode &e) {
 
 TapeValue Evaluator::tapedGrad(ENode &e, Session &s) {
   if (s.depth >= 100)
-    throw EvalError{"gradients are nested too deeply for the reference"};
+    throw EvalError{Error(Msg::A817, "its gradients are nested too deeply")};
   Session inner;
   inner.tensor = e.tensor;
   inner.depends = &dependsOn(e.tensor);

@@ -79,12 +79,12 @@ std::unique_ptr<Memo> Evaluator::makeMemo(const std::vector<AxisId> &axes, const
   overflow |=
       __builtin_mul_overflow(size, static_cast<int64_t>(sizeof(Value)), &bytes) || memoBytes_ + bytes > kMemoLimit;
   if (overflow)
-    throw EvalError{fmt::format("the reference would need more than {} GiB to hold {}; use smaller extents",
-                                kMemoLimit >> 30, what)};
+    throw EvalError{Error(Msg::A817, fmt::format("more than {} GiB would be needed for {}", kMemoLimit >> 30, what))
+                        .withHelp("use smaller extents")};
   memoBytes_ += bytes;
   m->values = static_cast<Value *>(std::calloc(static_cast<size_t>(size), sizeof(Value)));
   if (!m->values)
-    throw EvalError{fmt::format("the reference got no memory to hold {}", what)};
+    throw EvalError{Error(Msg::A800, fmt::format("holding {}", what))};
   return m;
 }
 
@@ -177,7 +177,7 @@ void Evaluator::prepareTensors() {
     if (src.isInput) {
       auto it = inputs_.find(src.name);
       if (it == inputs_.end())
-        throw EvalError{fmt::format("input '{}' is missing", src.name)};
+        throw EvalError{Error(Msg::A817, fmt::format("input `{}` is missing", src.name))};
       loadInput(t, it->second);
       continue;
     }
@@ -191,7 +191,7 @@ void Evaluator::prepareTensors() {
 }
 
 void Evaluator::loadInput(ETensor &t, const HostTensor &data) {
-  t.memo = makeMemo(t.axes, fmt::format("input '{}'", t.src->name));
+  t.memo = makeMemo(t.axes, fmt::format("input `{}`", t.src->name));
   std::vector<Group> dims;
   for (const std::vector<AxisId> &d : t.src->dims)
     dims.push_back(groupOf(d));

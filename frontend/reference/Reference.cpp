@@ -30,7 +30,7 @@ void Evaluator::run(std::map<std::string, HostTensor> &outputs) {
       dtype = DType::F64;
     HostTensor result;
     if (!HostTensor::allocate(dtype, shape, result))
-      throw EvalError{fmt::format("no memory for output '{}'", out.name)};
+      throw EvalError{Error(Msg::A800, fmt::format("output `{}`", out.name))};
     std::vector<int64_t> at(shape.size());
     for (int64_t flat = 0, n = result.count(); flat < n; ++flat) {
       int64_t rest = flat;
@@ -44,7 +44,7 @@ void Evaluator::run(std::map<std::string, HostTensor> &outputs) {
         std::string where;
         for (int64_t p : at)
           where += fmt::format("{}{}", where.empty() ? "" : ", ", p);
-        throw EvalError{fmt::format("output '{}' is absent at [{}]", out.name, where)};
+        throw EvalError{Error(Msg::A804, out.name, where)};
       }
       if (dtype == DType::F64)
         static_cast<double *>(result.data)[flat] = asReal(v, t.kind);
@@ -59,7 +59,7 @@ void Evaluator::run(std::map<std::string, HostTensor> &outputs) {
 
 bool evaluateReference(const Program &program, const std::vector<int64_t> &symbols,
                        const std::map<std::string, HostTensor> &inputs, std::map<std::string, HostTensor> &outputs,
-                       std::string &error) {
+                       Error &error) {
   try {
     // Recursion follows the equations, and gradients follow recurrences.
     onDeepStack([&] {
@@ -70,9 +70,9 @@ bool evaluateReference(const Program &program, const std::vector<int64_t> &symbo
     });
     return true;
   } catch (const reference::EvalError &e) {
-    error = e.message;
+    error = e.error;
   } catch (const std::bad_alloc &) {
-    error = "the reference ran out of memory; use smaller extents";
+    error = Error(Msg::A817, "memory was refused").withHelp("use smaller extents");
   }
   return false;
 }

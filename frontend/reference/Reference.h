@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "frontend/Program.h"
+#include "runtime/Message.h"
 #include "runtime/Tensor.h"
 #include <map>
 #include <string>
@@ -17,6 +18,6 @@ namespace attnc {
 /// out) returns false and says why in `error`.
 bool evaluateReference(const Program &program, const std::vector<int64_t> &symbols,
                        const std::map<std::string, HostTensor> &inputs, std::map<std::string, HostTensor> &outputs,
-                       std::string &error);
+                       Error &error);
 
 } // namespace attnc

@@ -6,7 +6,7 @@ namespace attnc::reference {
 
 TapeValue Tape::push(Code code, double v, int32_t a, int32_t b, double c, Fn fn) {
   if (entries_.size() + termId_.size() > 120'000'000)
-    throw EvalError{"the reference would need too much memory for this gradient; use smaller extents"};
+    throw EvalError{Error(Msg::A817, "this gradient would need too much memory").withHelp("use smaller extents")};
   uint8_t level = a >= 0 ? entries_[a].level : 0;
   if (b >= 0 && entries_[b].level > level)
     level = entries_[b].level;

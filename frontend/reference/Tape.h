@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "frontend/Program.h"
+#include "runtime/Message.h"
 #include <cstdint>
 #include <vector>
 

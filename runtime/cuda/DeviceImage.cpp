@@ -23,7 +23,7 @@ constexpr size_t kPage = 4096; ///< read, or written, for a tensor without eleme
 /// The memory and copies of one call.
 class Call {
 public:
-  Call(const CudaDriver &driver, CudaDriver::Handle stream, std::string &error)
+  Call(const CudaDriver &driver, CudaDriver::Handle stream, Error &error)
       : driver_(driver), stream_(stream), error_(error) {}
   ~Call() {
     for (CudaDriver::Address a : owned_)
@@ -38,8 +38,8 @@ public:
     int status = driver_.allocate(&address, size_t(bytes), stream_);
     if (status != 0) {
       result = status == kOutOfMemory ? KernelImage::Result::OutOfMemory : KernelImage::Result::Failed;
-      error_ =
-          fmt::format("{} has no {} for {}: {}", driver_.deviceName, bytesText(bytes), what, driver_.describe(status));
+      error_.report(Msg::A820, fmt::format("{} has no {} for {}: {}", driver_.deviceName, bytesText(bytes), what,
+                                           driver_.describe(status)));
       return 0;
     }
     owned_.push_back(address);
@@ -50,8 +50,8 @@ public:
     if (status == 0)
       return true;
     result = KernelImage::Result::Failed;
-    error_ = fmt::format("{} on {} failed: {}", what, driver_.deviceName, driver_.describe(status));
-    return false;
+    return error_.report(Msg::A820,
+                         fmt::format("{} on {} failed: {}", what, driver_.deviceName, driver_.describe(status)));
   }
 
   /// The argument as the device sees it.
@@ -70,9 +70,9 @@ public:
       if (shape.device == driver_.device)
         return true;
       result = KernelImage::Result::Failed;
-      error_ = fmt::format("a tensor is in the memory of GPU {}, but kernels run on GPU {} (ATTNC_CUDA_DEVICE)",
-                           shape.device, driver_.device);
-      return false;
+      return error_.report(Msg::A820, fmt::format("a tensor is in the memory of GPU {}, but kernels run on GPU {} "
+                                                  "(ATTNC_CUDA_DEVICE)",
+                                                  shape.device, driver_.device));
     }
     int64_t low = 0, high = 0, count = 1;
     for (int d = 0; d < shape.rank; ++d) {
@@ -117,7 +117,7 @@ private:
   };
   const CudaDriver &driver_;
   CudaDriver::Handle stream_;
-  std::string &error_;
+  Error &error_;
   std::vector<CudaDriver::Address> owned_;
   std::vector<Copy> back_;
   CudaDriver::Address page_ = 0;
@@ -126,30 +126,33 @@ private:
 
 class DeviceImage : public KernelImage {
 public:
-  static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, std::string &error) {
+  static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, Error &error) {
     CudaDriver::Outcome outcome;
-    const CudaDriver *driver = CudaDriver::get(outcome, error);
-    if (!driver)
+    std::string why;
+    const CudaDriver *driver = CudaDriver::get(outcome, why);
+    if (!driver) {
+      error.report(Msg::A815, "cuda", why);
       return nullptr;
+    }
     std::shared_ptr<DeviceImage> image(new DeviceImage(*driver, blob.buffers));
     if (!LaunchPlan::parse(blob.plan, image->plan_)) {
-      error = "the kernel's plan is damaged";
+      error.report(Msg::A806);
       return nullptr;
     }
     CudaContext context(*driver);
     int status = driver->moduleLoadData(&image->module_, blob.image.data());
     if (status != 0) {
       image->module_ = nullptr;
-      error = status == kNoBinaryForGpu
-                  ? fmt::format("the kernel was compiled for {}, but this GPU, {}, is {}; compile it with --arch {}",
-                                blob.arch, driver->deviceName, driver->arch(), driver->arch())
-                  : fmt::format("the driver does not load the kernel: {}", driver->describe(status));
+      if (status == kNoBinaryForGpu)
+        error = Error(Msg::A821, blob.arch, driver->deviceName, driver->arch()).withHelp("--arch " + driver->arch());
+      else
+        error.report(Msg::A820, "the driver does not load the kernel: " + driver->describe(status));
       return nullptr;
     }
     for (const LaunchPlan::Kernel &k : image->plan_.kernels) {
       CudaDriver::Handle function = nullptr;
       if (driver->moduleGetFunction(&function, image->module_, k.name.c_str()) != 0) {
-        error = fmt::format("the kernel's code has no function {}", k.name);
+        error.report(Msg::A806);
         return nullptr;
       }
       image->functions_.push_back(function);
@@ -165,7 +168,7 @@ public:
   bool onDevice() const override { return true; }
   int64_t workspaceBytes(const int64_t *symbols) const override { return plan_.workspaceBytes(symbols); }
 
-  Result copyToHost(void *to, const void *from, size_t bytes, void *stream, std::string &error) const override {
+  Result copyToHost(void *to, const void *from, size_t bytes, void *stream, Error &error) const override {
     CudaContext context(driver_);
     Call call(driver_, stream, error);
     if (call.check(driver_.copyToHost(to, CudaDriver::Address(reinterpret_cast<uintptr_t>(from)), bytes, stream),
@@ -174,7 +177,7 @@ public:
     return call.result;
   }
 
-  Result run(const KernelContext &ctx, std::string &error) const override {
+  Result run(const KernelContext &ctx, Error &error) const override {
     CudaContext context(driver_);
     Call call(driver_, ctx.stream, error);
     std::vector<KernelArg> args(size_t(ctx.argCount), KernelArg{});
@@ -233,7 +236,7 @@ private:
 
 } // namespace
 
-std::shared_ptr<const KernelImage> loadOnDevice(const KernelBlob &blob, std::string &error) {
+std::shared_ptr<const KernelImage> loadOnDevice(const KernelBlob &blob, Error &error) {
   return DeviceImage::load(blob, error);
 }
 

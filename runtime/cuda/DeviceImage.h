@@ -5,6 +5,6 @@
 namespace attnc {
 
 /// Loads the blob's cubin into the driver. Null with one sentence in `error`.
-std::shared_ptr<const KernelImage> loadOnDevice(const KernelBlob &blob, std::string &error);
+std::shared_ptr<const KernelImage> loadOnDevice(const KernelBlob &blob, Error &error);
 
 } // namespace attnc

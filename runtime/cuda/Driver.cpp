@@ -39,7 +39,7 @@ CudaDriver::Outcome CudaDriver::open(std::string &error) {
   const char *name = given ? given : "libcuda.so.1";
   void *handle = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
   if (!handle) {
-    error = fmt::format("target cuda needs NVIDIA's driver (looked for {}); install it on a machine with a GPU of "
+    error = fmt::format("it needs NVIDIA's driver (looked for {}); install it on a machine with a GPU of "
                         "theirs; {}",
                         name, kStillWorks);
     return Outcome::NoDriver;

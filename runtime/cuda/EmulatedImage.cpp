@@ -19,10 +19,10 @@ namespace {
 
 class EmulatedImage : public KernelImage {
 public:
-  static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, std::string &error) {
+  static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, Error &error) {
     std::shared_ptr<EmulatedImage> image(new EmulatedImage(blob.buffers));
     if (!LaunchPlan::parse(blob.plan, image->plan_)) {
-      error = "the kernel's plan is damaged";
+      error.report(Msg::A806);
       return nullptr;
     }
     // Open as long as the library is: the loader knows libraries by their path, and would take the next one for this.
@@ -31,7 +31,7 @@ public:
     image->library_ = written ? dlopen(fmt::format("/proc/self/fd/{}", fd).c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
     const char *why = written && !image->library_ ? dlerror() : nullptr;
     if (!image->library_) {
-      error = fmt::format("the emulated kernels cannot be opened: {}", why ? why : "no memory for their code");
+      error.report(Msg::A810, why ? why : std::strerror(errno));
       return nullptr;
     }
     auto api = static_cast<EmulatorApi **>(dlsym(image->library_, "attnc_emulator"));
@@ -41,7 +41,7 @@ public:
     for (Emulator::Entry e : image->entries_)
       whole &= e != nullptr;
     if (!whole) {
-      error = "the emulated kernels lack an entry point";
+      error.report(Msg::A806);
       return nullptr;
     }
     *api = Emulator::api();
@@ -56,7 +56,7 @@ public:
 
   int64_t workspaceBytes(const int64_t *symbols) const override { return plan_.workspaceBytes(symbols); }
 
-  Result run(const KernelContext &ctx, std::string &error) const override {
+  Result run(const KernelContext &ctx, Error &error) const override {
     static std::mutex one; // the library's shared variables serve one call
     std::lock_guard<std::mutex> lock(one);
     const char *seed = std::getenv("ATTNC_EMULATOR_SEED");
@@ -86,7 +86,7 @@ private:
 
 } // namespace
 
-std::shared_ptr<const KernelImage> loadEmulated(const KernelBlob &blob, std::string &error) {
+std::shared_ptr<const KernelImage> loadEmulated(const KernelBlob &blob, Error &error) {
   return EmulatedImage::load(blob, error);
 }
 

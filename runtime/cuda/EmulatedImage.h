@@ -5,6 +5,6 @@
 namespace attnc {
 
 /// Null with one sentence in `error`.
-std::shared_ptr<const KernelImage> loadEmulated(const KernelBlob &blob, std::string &error);
+std::shared_ptr<const KernelImage> loadEmulated(const KernelBlob &blob, Error &error);
 
 } // namespace attnc

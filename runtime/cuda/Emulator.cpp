@@ -285,7 +285,7 @@ void Emulator::addMemory(const std::string &name, const void *data, int64_t byte
 }
 
 bool Emulator::launch(const std::string &kernel, Entry entry, int threads, int64_t instances, int64_t scratchBytes,
-                      const std::vector<int64_t> &arguments, std::string &error) {
+                      const std::vector<int64_t> &arguments, Error &error) {
   int64_t blocks = std::min<int64_t>(instances, kBlocks);
   std::vector<char> scratch;
   size_t given = state_->given.size();
@@ -305,7 +305,7 @@ bool Emulator::launch(const std::string &kernel, Entry entry, int threads, int64
 }
 
 bool Emulator::launchGrid(const std::string &kernel, Entry entry, int threads, int64_t blocks, void **arguments,
-                          std::string &error) {
+                          Error &error) {
   State &s = *state_;
   s.kernel = kernel;
   s.entry = entry;
@@ -324,7 +324,7 @@ bool Emulator::launchGrid(const std::string &kernel, Entry entry, int threads, i
   State::running = before;
   if (s.failure.empty())
     return true;
-  error = "cuda-emulated: " + s.failure;
+  error.report(Msg::A811, s.failure);
   return false;
 }
 

@@ -6,6 +6,7 @@
 // threads to the same address (by the end of the launch against those of other blocks).
 //===----------------------------------------------------------------------===//
 #pragma once
+#include "runtime/Message.h"
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -39,10 +40,9 @@ public:
   /// Runs all blocks of one launch. `arguments`: what comes after instances, scratch memory and its bytes per block.
   /// False with a sentence that names kernel, block and thread.
   bool launch(const std::string &kernel, Entry entry, int threads, int64_t instances, int64_t scratchBytes,
-              const std::vector<int64_t> &arguments, std::string &error);
+              const std::vector<int64_t> &arguments, Error &error);
   /// The same with the grid and the arguments as the driver takes them: pointers to all of them.
-  bool launchGrid(const std::string &kernel, Entry entry, int threads, int64_t blocks, void **arguments,
-                  std::string &error);
+  bool launchGrid(const std::string &kernel, Entry entry, int threads, int64_t blocks, void **arguments, Error &error);
 
 private:
   struct State;

@@ -292,7 +292,9 @@ EXPORT int cuLaunchKernel(void *handle, unsigned gridX, unsigned gridY, unsigned
   Emulator emulator(seed ? std::strtoull(seed, nullptr, 10) : 1);
   for (auto &[address, bytes] : device().memory)
     emulator.addMemory("memory of the device", reinterpret_cast<void *>(address), int64_t(bytes));
-  emulator.launchGrid(f.name, f.entry, int(blockX), gridX, arguments, device().failure);
+  attnc::Error error;
+  emulator.launchGrid(f.name, f.entry, int(blockX), gridX, arguments, error);
+  device().failure = error.text;
   return kSuccess; // as the real one: the next wait tells
 }
 

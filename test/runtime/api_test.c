@@ -70,38 +70,74 @@ static void calls(attnc_engine *engine) {
   OK(attnc_kernel_run(kernel, in, out, NULL));
   /* Every error names the argument. */
   in[1] = NULL;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'k'");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A711]: input `k`");
   in[1] = &tk;
   sk[2] = 4;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "k");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A718]: input `k`");
   sk[2] = 3;
   ty.dtype.bits = 32;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "y");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A712]: input `y`");
   ty.dtype.bits = 8;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'y'");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A701]: input `y`");
   ty.dtype.bits = 64;
   y[1] = 3;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "y");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A721]: input `y` has 3 at [1]");
   y[1] = -1;
-  tq.device.device_type = kDLCUDA;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'q'");
+  tq.device.device_type = (DLDeviceType)8; /* Metal */
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A700]: input `q`");
   tq.device.device_type = kDLCPU;
   tq.data = NULL;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'q'");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A705]: input `q`");
+  tq.data = (char *)q + 1;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A706]: input `q`");
   tq.data = q;
+  tq.ndim = 33;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A702]: input `q`");
+  tq.ndim = 3;
+  sq[1] = sq[2] = (int64_t)1 << 40;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A704]: input `q`");
+  sq[1] = 6;
+  sq[2] = 3;
   sq[0] = -1;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'q'");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A703]: input `q`");
   sq[0] = 2;
   ss[1] = 5;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'s'");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A724]: output `s` is f32[2, 5]");
   ss[1] = 6;
   ts.data = q;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "shares memory with input 'q'");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT,
+        "[A726]: output `s` shares memory with input `q`");
   ts.data = s;
   int64_t broadcast[] = {0, 1};
   ts.strides = broadcast;
-  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "'s'");
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A725]: output `s`");
   ts.strides = NULL;
+  out[1] = NULL;
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A724]: output `n` is missing");
+  out[1] = &tn;
+  attnc_call call;
+  memset(&call, 0, sizeof call);
+  call.size = 1;
+  FAILS(attnc_kernel_run(kernel, in, out, &call), ATTNC_INVALID_ARGUMENT, "[A709]: attnc_call.size is 1");
+  call.size = sizeof call;
+  call.stream = &call;
+  FAILS(attnc_kernel_run(kernel, in, out, &call), ATTNC_INVALID_ARGUMENT, "[A728]");
+  call.stream = NULL;
+  call.workspace = (char *)q + 4;
+  call.workspace_size = 64;
+  FAILS(attnc_kernel_run(kernel, in, out, &call), ATTNC_INVALID_ARGUMENT, "[A727]");
+  FAILS(attnc_kernel_run(NULL, in, out, NULL), ATTNC_INVALID_ARGUMENT, "[A707]");
+  FAILS(attnc_kernel_run(kernel, NULL, out, NULL), ATTNC_INVALID_ARGUMENT, "[A707]: inputs");
+  FAILS(attnc_kernel_output_shape(kernel, in, 2, 4, shape, &rank, &dtype), ATTNC_INVALID_ARGUMENT, "[A708]");
+  /* The same as data. */
+  sk[2] = 4;
+  attnc_error *error = attnc_kernel_run(kernel, in, out, NULL);
+  attnc_diagnostic d;
+  CHECK(error && attnc_error_diagnostic_count(error) == 1 && attnc_error_diagnostic(error, 0, &d));
+  CHECK(error && strcmp(d.id, "A718") == 0 && d.severity == ATTNC_SEVERITY_ERROR && d.file[0] == 0 && d.line == 0);
+  CHECK(error && strncmp(d.message, "input `k` has extent 4", 22) == 0);
+  attnc_error_free(error);
+  sk[2] = 3;
   OK(attnc_kernel_run(kernel, in, out, NULL));
   attnc_kernel_release(kernel);
 }
@@ -185,17 +221,21 @@ static void specs(attnc_engine *engine) {
   }
   attnc_error_free(error);
   CHECK(kernel == NULL);
-  FAILS(attnc_compile_file(engine, "/nonexistent.attn", NULL, &kernel), ATTNC_INVALID_SPEC, "nonexistent");
+  FAILS(attnc_compile_file(engine, "/nonexistent.attn", NULL, &kernel), ATTNC_INVALID_SPEC,
+        "[A515]: `/nonexistent.attn`");
   attnc_compile_options options;
   memset(&options, 0, sizeof options);
   options.size = sizeof options;
   options.target = "gpu";
-  FAILS(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel), ATTNC_INVALID_ARGUMENT, "gpu");
+  FAILS(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel), ATTNC_INVALID_ARGUMENT,
+        "[A923]: unknown target `gpu`");
   options.target = "cuda";
-  FAILS(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel), ATTNC_UNAVAILABLE, "cuda");
+  FAILS(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel), ATTNC_UNAVAILABLE,
+        "[A815]: target cuda");
   options.target = NULL;
   options.mixer = "nope";
-  FAILS(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel), ATTNC_INVALID_ARGUMENT, "scores");
+  FAILS(attnc_compile_string(engine, "t", kSpec, strlen(kSpec), &options, &kernel), ATTNC_INVALID_ARGUMENT,
+        "[A508]: no mixer `nope`; the file has: scores");
   options.mixer = NULL;
   const char *names[] = {"scale"}, *values[] = {"3.5"};
   options.param_names = names;
@@ -205,14 +245,77 @@ static void specs(attnc_engine *engine) {
   attnc_param p;
   CHECK(kernel && attnc_kernel_param(kernel, 0, &p) && p.value == 3.5);
   attnc_kernel_release(kernel);
-  FAILS(attnc_compile_string(NULL, "t", "", 0, NULL, &kernel), ATTNC_INVALID_ARGUMENT, "NULL");
-  FAILS(attnc_kernel_load(engine, "garbage", 7, &kernel), ATTNC_UNAVAILABLE, "not a file of attnc");
+  FAILS(attnc_compile_string(NULL, "t", "", 0, NULL, &kernel), ATTNC_INVALID_ARGUMENT, "[A707]");
+  FAILS(attnc_kernel_load(engine, "garbage", 7, &kernel), ATTNC_UNAVAILABLE, "[A805]");
+}
+
+static void *refuse(void *user_data, size_t bytes, size_t alignment) {
+  (void)user_data, (void)bytes, (void)alignment;
+  return NULL;
+}
+static void release(void *user_data, void *memory, size_t bytes) { (void)user_data, (void)memory, (void)bytes; }
+
+/* Memory that the caller's allocator refuses; more arguments than a call takes; a kernel saved without what is asked.
+ */
+static void limits(void) {
+  attnc_engine *engine = NULL;
+  attnc_kernel *kernel = NULL, *saved = NULL;
+  attnc_engine_options options;
+  float x[6 * 4], o[6 * 4], w[4];
+  int64_t shape[] = {6, 4}, length[] = {4};
+  DLTensor tx = tensor(x, kDLFloat, 32, 2, shape, NULL), to = tensor(o, kDLFloat, 32, 2, shape, NULL);
+  DLTensor tw = tensor(w, kDLFloat, 32, 1, length, NULL);
+  const DLTensor *in[] = {&tx, &tw}, *out[] = {&to};
+  void *data = NULL;
+  size_t size = 0, bytes = 0;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  options.cache_directory = "";
+  options.allocate = refuse;
+  FAILS(attnc_engine_create(&options, &engine), ATTNC_INVALID_ARGUMENT, "[A729]: attnc_engine_options.release is NULL");
+  options.release = release;
+  OK(attnc_engine_create(&options, &engine));
+  OK(compile(engine,
+             "mixer m(x: [i, j], w: [j] = 1) -> (o: [i, j]) { a = cumsum[i](softmax[j](x))  o = w * a / sum[i](a) }",
+             &kernel));
+  if (!kernel)
+    return;
+  fill(x, 24, 1);
+  fill(w, 4, 2);
+  OK(attnc_kernel_workspace_size(kernel, in, &bytes));
+  CHECK(bytes > 0);
+  FAILS(attnc_kernel_run(kernel, in, out, NULL), ATTNC_OUT_OF_MEMORY, "[A800]: not enough memory for ");
+  OK(attnc_kernel_save(kernel, &data, &size));
+  OK(attnc_kernel_load(engine, data, size, &saved));
+  tx.dtype.bits = 16;
+  FAILS(attnc_kernel_run(saved, in, out, NULL), ATTNC_UNAVAILABLE, "[A812]: kernel m was saved without code for ");
+  tx.dtype.bits = 32;
+  in[1] = NULL;
+  FAILS(attnc_kernel_run(saved, in, out, NULL), ATTNC_UNAVAILABLE, "[A813]");
+  attnc_kernel_release(saved);
+  attnc_kernel_release(kernel);
+  FAILS(attnc_kernel_load(engine, data, size - 1, &saved), ATTNC_UNAVAILABLE, "[A806]");
+  attnc_free(data);
+  FAILS(attnc_kernel_load_file(engine, "/nonexistent", &saved), ATTNC_UNAVAILABLE,
+        "[A600]: /nonexistent cannot be read");
+
+  char text[4000] = "mixer many(x0: [t]";
+  for (int i = 1; i < 70; ++i)
+    sprintf(text + strlen(text), ", x%d: [t] = 0", i);
+  strcat(text, ") -> (y: [t]) { y = x0 }");
+  kernel = NULL;
+  OK(compile(engine, text, &kernel));
+  const DLTensor *many[70] = {&tw};
+  out[0] = &tw;
+  FAILS(attnc_kernel_run(kernel, many, out, NULL), ATTNC_INVALID_ARGUMENT, "[A723]");
+  attnc_kernel_release(kernel);
+  attnc_engine_release(engine);
 }
 
 int main(void) {
   attnc_engine *engine = NULL;
   attnc_engine_options options = uncached(-1);
-  FAILS(attnc_engine_create(&options, &engine), ATTNC_INVALID_ARGUMENT, "threads");
+  FAILS(attnc_engine_create(&options, &engine), ATTNC_INVALID_ARGUMENT, "[A729]: attnc_engine_options.threads is -1");
   options.threads = 2;
   OK(attnc_engine_create(&options, &engine));
   CHECK(attnc_version() == (ATTNC_VERSION_MAJOR << 16 | ATTNC_VERSION_MINOR));
@@ -220,6 +323,7 @@ int main(void) {
   calls(engine);
   mixtures(engine);
   specs(engine);
+  limits();
   attnc_engine_release(engine);
   attnc_engine_release(NULL);
   attnc_kernel_release(NULL);

@@ -1,8 +1,10 @@
 // What compiled code and the cache rely on: sorting rules, fixed pieces, signatures and entries that survive the disk.
 #include "runtime/Blob.h"
 #include "runtime/Cache.h"
+#include "runtime/CacheBytes.h"
 #include "runtime/CacheSignature.h"
 #include "runtime/Helpers.h"
+#include "runtime/KernelImage.h"
 #include "runtime/Threads.h"
 #include <cmath>
 #include <cstdio>
@@ -10,7 +12,11 @@
 #include <fstream>
 #include <limits>
 #include <set>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 using namespace attnc;
@@ -174,7 +180,8 @@ static void blobs() {
   blob.run = 20;
   blob.features = {"avx2"};
   blob.buffers = {{"s", "N * N * 4"}};
-  std::string bytes = serializeBlob(blob), error;
+  std::string bytes = serializeBlob(blob);
+  Error error;
   CHECK(parseBlob(bytes, back, error) && back.image == blob.image && back.run == 20 && back.buffers[0].name == "s");
   for (size_t n = 0; n < bytes.size(); ++n) {
     std::string broken = bytes;
@@ -183,11 +190,73 @@ static void blobs() {
   }
 }
 
+/// What is said of a kernel that cannot be loaded.
+static std::string refused(const KernelBlob &blob) {
+  Error error;
+  return KernelImage::load(blob, error) ? "" : error.render();
+}
+
+static void images() {
+  KernelBlob blob;
+  blob.image = std::string(100, '\xc3');
+  blob.workspaceBytes = 10;
+  blob.run = 20;
+  CHECK(refused(blob).empty());
+  blob.arch = "x86-64-v9";
+  blob.features = {"avx1024"};
+  CHECK(refused(blob) == "attnc: error[A808]: the kernel was compiled for x86-64-v9, but this CPU has no avx1024\n");
+  blob.features = {};
+  blob.run = 100;
+  CHECK(refused(blob) == "attnc: error[A806]: the kernel is cut short or damaged\n");
+
+  std::string_view payload;
+  Error error;
+  CHECK(!unsealBytes('P', "garbage", payload, error));
+  CHECK(error.render() == "attnc: error[A805]: this is no kernel of attnc\n");
+  std::string sealed = sealBytes('P', "payload");
+  CHECK(unsealBytes('P', sealed, payload, error) && payload == "payload");
+  CHECK(!unsealBytes('K', sealed, payload, error) && *error.id == Msg::A805);
+  CHECK(!unsealBytes('P', sealed.substr(0, 90), payload, error) && *error.id == Msg::A806);
+  // An interface of another number, under a checksum that fits.
+  std::string body = sealed.substr(8 + 64);
+  body[1] = char(body[1] + 1);
+  std::string other = sealed.substr(0, 8) + sha256(body) + body;
+  CHECK(!unsealBytes('P', other, payload, error));
+  CHECK(error.render().find("error[A807]: the kernel was made for kernel interface ") != std::string::npos);
+
+  // No memory: in a process of its own, whose limit is below what the code needs.
+  blob.run = 20;
+  blob.image.resize(size_t(64) << 20, '\xc3');
+  pid_t child = fork();
+  if (child == 0) {
+    rlimit limit = {size_t(32) << 20, size_t(32) << 20};
+    setrlimit(RLIMIT_AS, &limit);
+    Error none;
+    bool loaded = KernelImage::load(blob, none) != nullptr;
+    _exit(!loaded && none.id == Msg::A800 ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
+#ifdef PR_SET_MDWE
+  // Memory that may not become executable, where the system knows how to refuse it.
+  child = fork();
+  if (child == 0) {
+    if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0)
+      CHECK(refused(blob).find("error[A809]: the system does not let memory become executable") != std::string::npos);
+    _exit(failures != 0);
+  }
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
+#endif
+}
+
 int main() {
   sorting();
   loops();
   signatures();
   cache();
   blobs();
+  images();
   return failures != 0;
 }

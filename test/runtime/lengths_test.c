@@ -145,8 +145,8 @@ int main(void) {
   /* Damage is noticed. */
   ((char *)bytes)[size / 2] ^= 1;
   attnc_kernel *broken = NULL;
-  FAILS(attnc_kernel_load(single, bytes, size, &broken), ATTNC_UNAVAILABLE, "checksum");
-  FAILS(attnc_kernel_load(single, bytes, size / 3, &broken), ATTNC_UNAVAILABLE, "checksum");
+  FAILS(attnc_kernel_load(single, bytes, size, &broken), ATTNC_UNAVAILABLE, "[A806]");
+  FAILS(attnc_kernel_load(single, bytes, size / 3, &broken), ATTNC_UNAVAILABLE, "[A806]");
   attnc_free(bytes);
   attnc_kernel_release(loaded);
   attnc_engine_release(single);

@@ -30,20 +30,21 @@ std::string run(const std::string &body, std::vector<float> &data, int64_t insta
   KernelBlob blob;
   blob.form = KernelBlob::Form::Emulated;
   blob.plan = plan.serialize();
-  std::string error, text = "extern \"C\" __global__ void k_(i64 instances, i8 *scratch, i64 scratch_bytes, float *x, "
-                            "i64 stride) {\n" +
-                            body + "}\n";
-  if (cuda::compileForEmulator(text, plan, blob.image, error) != cuda::HostResult::Done)
-    return error;
+  std::string reason, text = "extern \"C\" __global__ void k_(i64 instances, i8 *scratch, i64 scratch_bytes, float *x, "
+                             "i64 stride) {\n" +
+                             body + "}\n";
+  if (cuda::compileForEmulator(text, plan, blob.image, reason) != cuda::HostResult::Done)
+    return reason;
+  Error error;
   std::shared_ptr<const KernelImage> image = KernelImage::load(blob, error);
   if (!image)
-    return error;
+    return error.render();
   int64_t stride = 1, extent = int64_t(data.size());
   KernelArg arg{data.data(), &stride};
   KernelArgShape shape{&extent, 1, 4, -1, true};
   KernelContext ctx{nullptr, &arg, nullptr, nullptr, nullptr, &shape, 1, nullptr};
   image->run(ctx, error);
-  return error;
+  return error.render();
 }
 
 /// Each block turns its 64 elements around, through shared memory.
@@ -72,6 +73,21 @@ TEST(Emulator, RightKernelIsRight) {
   unsetenv("ATTNC_EMULATOR_SEED");
 }
 
+TEST(Emulator, ImagesThatAreNone) {
+  KernelBlob blob;
+  blob.form = KernelBlob::Form::Emulated;
+  Error error;
+  blob.plan = "damaged";
+  EXPECT_FALSE(KernelImage::load(blob, error));
+  EXPECT_EQ(error.render(), "attnc: error[A806]: the kernel is cut short or damaged\n");
+  blob.plan = LaunchPlan().serialize();
+  blob.image = "no library";
+  EXPECT_FALSE(KernelImage::load(blob, error));
+  EXPECT_NE(error.render().find("error[A810]: the emulated kernels cannot be opened: /proc/self/fd/"),
+            std::string::npos)
+      << error.text;
+}
+
 TEST(Emulator, MissingBarrier) {
   std::vector<float> data = ramp(128);
   std::string said = run(reverse(""), data);
@@ -84,6 +100,7 @@ TEST(Emulator, IndexOffByOne) {
   std::vector<float> data = ramp(128);
   std::string said = run(reverse("barrier();", "64 - thread()"), data);
   EXPECT_NE(said.find("thread 0: reads 4 bytes outside every buffer"), std::string::npos) << said;
+  EXPECT_NE(said.find("attnc: error[A811]: cuda-emulated: "), std::string::npos) << said;
 }
 
 TEST(Emulator, MissingMask) {

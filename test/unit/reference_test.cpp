@@ -9,7 +9,7 @@ namespace {
 struct Reference : testing::Test {
   Program p;
   std::map<std::string, HostTensor> in, out;
-  std::string error;
+  Error error;
 
   AxisId axis(const std::string &name, int64_t extent) {
     Axis a;
@@ -107,7 +107,7 @@ TEST_F(Reference, LongRecurrence) {
   p.tensors[h].cycle = 0;
   p.cycles.push_back({{h}, {{t, 1}}});
   output(h, {t});
-  ASSERT_TRUE(eval()) << error;
+  ASSERT_TRUE(eval()) << error.text;
   EXPECT_EQ(out["h"].getReal(kLength - 1), static_cast<double>(kLength));
 }
 
@@ -122,7 +122,7 @@ TEST_F(Reference, GradientAlongALongRecurrence) {
   Node *g = p.make(Op::Grad, Kind::Real, {t}, {ref(h)}, {});
   g->tensor = x;
   output(equation("g", g, {t}), {t});
-  ASSERT_TRUE(eval()) << error;
+  ASSERT_TRUE(eval()) << error.text;
   EXPECT_EQ(out["g"].getReal(0), static_cast<double>(kLength)); // x[0] is part of every h
   EXPECT_EQ(out["g"].getReal(kLength - 1), 1.0);
 }
@@ -135,7 +135,7 @@ TEST_F(Reference, SharedNodes) {
   for (int k = 0; k < 50; ++k)
     n = map(Fn::Add, Kind::Real, {n, n});
   output(equation("y", n, {t}), {t});
-  ASSERT_TRUE(eval()) << error;
+  ASSERT_TRUE(eval()) << error.text;
   EXPECT_EQ(out["y"].getReal(2), 3 * 0x1p50);
 }
 
@@ -148,7 +148,7 @@ TEST_F(Reference, LongChainOfEquations) {
   for (int k = 0; k < 20'000; ++k)
     last = equation("y" + std::to_string(k), map(Fn::Add, Kind::Real, {ref(last), one}), {t});
   output(last, {t});
-  ASSERT_TRUE(eval()) << error;
+  ASSERT_TRUE(eval()) << error.text;
   EXPECT_EQ(out["y19999"].getReal(1), 20001.0);
 }
 
@@ -158,7 +158,7 @@ TEST_F(Reference, AnAbsentOutputIsAnError) {
   Node *w = p.make(Op::Where, Kind::Real, {t}, {ref(x), map(Fn::Lt, Kind::Bool, {index(t), number(2)})}, {});
   output(equation("y", w, {t}), {t});
   EXPECT_FALSE(eval());
-  EXPECT_EQ(error, "output 'y' is absent at [2]");
+  EXPECT_EQ(error.render(), "attnc: error[A804]: output `y` is absent at [2]\n");
 }
 
 TEST_F(Reference, AnEquationThatNeedsItself) {
@@ -167,7 +167,8 @@ TEST_F(Reference, AnEquationThatNeedsItself) {
   p.tensors[y].body = map(Fn::Neg, Kind::Real, {ref(y)});
   output(y, {t});
   EXPECT_FALSE(eval());
-  EXPECT_EQ(error, "equation 'y' needs its own value");
+  EXPECT_EQ(error.render(),
+            "attnc: error[A817]: the reference cannot evaluate this: equation `y` needs its own value\n");
 }
 
 TEST_F(Reference, MemoryIsLimited) {
@@ -178,7 +179,9 @@ TEST_F(Reference, MemoryIsLimited) {
   int y = equation("y", body, {a, b});
   output(equation("s", reduce(RedOp::Sum, {a, b}, ref(y)), {}), {});
   EXPECT_FALSE(eval());
-  EXPECT_EQ(error, "the reference would need more than 4 GiB to hold 'y'; use smaller extents");
+  EXPECT_EQ(error.render(),
+            "attnc: error[A817]: the reference cannot evaluate this: more than 4 GiB would be needed for "
+            "`y`\n  help: use smaller extents\n");
 }
 
 } // namespace

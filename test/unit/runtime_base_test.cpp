@@ -177,15 +177,16 @@ TEST(Tensor, StridesAndRanges) {
 }
 
 TEST(Npy, RoundTrip) {
-  std::string path = temp("a.npy"), error;
+  std::string path = temp("a.npy");
+  Error error;
   for (DType d : {DType::F32, DType::F16, DType::BF16, DType::F64, DType::I32, DType::I64, DType::Bool})
     for (auto shape : std::vector<std::vector<int64_t>>{{}, {3}, {2, 3}, {0, 4}, {1, 2, 3, 4}}) {
       HostTensor t, u;
       ASSERT_TRUE(HostTensor::allocate(d, shape, t));
       for (int64_t i = 0; i < t.count(); ++i)
         t.setInt(i, i * 3 - 2);
-      ASSERT_TRUE(writeNpy(path, t, error)) << error;
-      ASSERT_TRUE(readNpy(path, u, error)) << error;
+      ASSERT_TRUE(writeNpy(path, t, error)) << error.text;
+      ASSERT_TRUE(readNpy(path, u, error)) << error.text;
       EXPECT_EQ(u.dtype, d == DType::BF16 ? DType::F32 : d);
       ASSERT_EQ(u.shape, shape);
       for (int64_t i = 0; i < t.count(); ++i)
@@ -204,32 +205,34 @@ std::string npy(const std::string &header, const std::string &data, int version 
 }
 
 TEST(Npy, ReadsWhatNumpyWrites) {
-  std::string path = temp("b.npy"), error;
+  std::string path = temp("b.npy");
+  Error error;
   HostTensor t;
   spit(path,
        npy("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 2), }\n", std::string("\1\0\2\0\3\0\xff\xff", 8), 2));
-  ASSERT_TRUE(readNpy(path, t, error)) << error;
+  ASSERT_TRUE(readNpy(path, t, error)) << error.text;
   EXPECT_EQ(t.dtype, DType::I32);
   EXPECT_EQ(t.getInt(1), 3); // [0, 1] of a column-major array
   EXPECT_EQ(t.getInt(3), -1);
   spit(path, npy("{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", std::string("\x3f\x80\0\0", 4), 3));
-  ASSERT_TRUE(readNpy(path, t, error)) << error;
+  ASSERT_TRUE(readNpy(path, t, error)) << error.text;
   EXPECT_EQ(t.getReal(0), 1.0);
   spit(path, npy("{'shape': (), 'descr': \"|b1\", 'fortran_order': False}", "\x05"));
-  ASSERT_TRUE(readNpy(path, t, error)) << error;
+  ASSERT_TRUE(readNpy(path, t, error)) << error.text;
   EXPECT_EQ(t.getInt(0), 1);
   unlink(path.c_str());
 }
 
 TEST(Npy, BadFiles) {
-  std::string path = temp("c.npy"), error;
+  std::string path = temp("c.npy");
+  Error error;
   HostTensor t;
   std::string good = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }\n", std::string(24, '\0'));
   for (size_t n = 0; n < good.size(); ++n) {
     spit(path, good.substr(0, n));
     EXPECT_FALSE(readNpy(path, t, error)) << n;
-    EXPECT_NE(error.find(path), std::string::npos);
-    EXPECT_EQ(error.find('\n'), std::string::npos);
+    EXPECT_NE(error.text.find(path), std::string::npos);
+    EXPECT_EQ(error.text.find('\n'), std::string::npos);
   }
   std::mt19937 rng(2);
   for (int i = 0; i < 3000; ++i) { // any damage: an answer, never a crash
@@ -256,7 +259,8 @@ TEST(Npy, BadFiles) {
 }
 
 TEST(Safetensors, RoundTrip) {
-  std::string path = temp("a.safetensors"), error;
+  std::string path = temp("a.safetensors");
+  Error error;
   std::map<std::string, HostTensor> in, out;
   for (DType d : {DType::F32, DType::F16, DType::BF16, DType::F64, DType::I32, DType::I64, DType::Bool}) {
     HostTensor t;
@@ -268,8 +272,8 @@ TEST(Safetensors, RoundTrip) {
   HostTensor e;
   ASSERT_TRUE(HostTensor::allocate(DType::F32, {0, 3}, e));
   in["empty"] = e;
-  ASSERT_TRUE(writeSafetensors(path, in, error)) << error;
-  ASSERT_TRUE(readSafetensors(path, out, error)) << error;
+  ASSERT_TRUE(writeSafetensors(path, in, error)) << error.text;
+  ASSERT_TRUE(readSafetensors(path, out, error)) << error.text;
   ASSERT_EQ(out.size(), in.size());
   for (auto &[name, t] : in) {
     EXPECT_EQ(out[name].dtype, t.dtype);
@@ -293,7 +297,8 @@ TEST(Safetensors, RoundTrip) {
 }
 
 TEST(Safetensors, Headers) {
-  std::string path = temp("h.safetensors"), error;
+  std::string path = temp("h.safetensors");
+  Error error;
   std::map<std::string, HostTensor> out;
   auto put = [&](const std::string &header, const std::string &data) {
     std::string lead(8, '\0');
@@ -304,7 +309,7 @@ TEST(Safetensors, Headers) {
   };
   EXPECT_TRUE(
       put(R"({"__metadata__":{"a":"b"},"\u00e9":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}} )", "\x01\xff"))
-      << error;
+      << error.text;
   EXPECT_EQ(out["\xc3\xa9"].getInt(1), 255);
   EXPECT_FALSE(put(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "1234"));
   EXPECT_FALSE(put(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", "1234"));
@@ -338,7 +343,7 @@ struct Bind : testing::Test {
   Signature sig;
   std::map<std::string, HostTensor> in;
   std::vector<int64_t> symbols;
-  std::string error;
+  Error error;
   void SetUp() override {
     // q: [b, (g r), i:N, d], k: [b, g, j:N, d], y: i64[b, i] in v, E: [v, d], pk: [p] = 0
     sig.mixer = "m";
@@ -369,7 +374,7 @@ struct Bind : testing::Test {
 };
 
 TEST_F(Bind, Solves) {
-  ASSERT_TRUE(bind()) << error;
+  ASSERT_TRUE(bind()) << error.text;
   EXPECT_EQ(symbols, (std::vector<int64_t>{2, 3, 2, 5, 4, 7, 0}));
   EXPECT_EQ(argumentShape(sig.inputs[0], symbols), (std::vector<int64_t>{2, 6, 5, 4}));
   EXPECT_EQ(outputDType(sig, arg("o", {}, {}), in), DType::BF16);
@@ -378,31 +383,32 @@ TEST_F(Bind, Solves) {
 TEST_F(Bind, Messages) {
   auto expect = [&](const std::string &text) {
     EXPECT_FALSE(bind());
-    EXPECT_EQ(error, text);
+    EXPECT_EQ(error.render(), "attnc: error" + text + "\n");
     SetUpAgain();
   };
   in["k"] = zeros(DType::F32, {2, 3, 6, 4});
-  expect("input 'k' has extent 6 along j (dimension 2); expected 5, the extent N from input 'q'");
+  expect("[A718]: input `k` has extent 6 along j (dimension 2); expected 5, the extent N from input `q`");
   in["q"] = zeros(DType::F32, {2, 7, 5, 4});
-  expect("input 'q' has extent 7 along (g r) (dimension 1); expected a multiple of 3, g * r with g = 3 from input 'k'");
+  expect("[A715]: input `q` has extent 7 along (g r) (dimension 1); expected a multiple of 3, g * r with g = 3 from "
+         "input `k`");
   in["q"] = zeros(DType::I64, {2, 6, 5, 4});
-  expect("input 'q' is i64; expected a floating dtype (f32, f16, bf16 or f64)");
+  expect("[A713]: input `q` is i64; expected a floating dtype (f32, f16, bf16 or f64)");
   in["E"] = zeros(DType::F64, {7, 4});
-  expect("input 'E' is f64; expected f32, as declared");
+  expect("[A712]: input `E` is f64; expected f32, as declared");
   in["E"] = zeros(DType::F32, {7});
-  expect("input 'E' has 1 dimension, shape [7]; expected 2, [v, d]");
+  expect("[A714]: input `E` has 1 dimension, shape [7]; expected 2, [v, d]");
   in["y"].setInt(6, 7);
-  expect("input 'y' has 7 at [1, 1]; expected an index of v, -1 to 6, as declared");
+  expect("[A721]: input `y` has 7 at [1, 1]; expected an index of v, -1 to 6, as declared");
   in["y"].setInt(0, -2);
-  expect("input 'y' has -2 at [0, 0]; expected an index of v, -1 to 6, as declared");
+  expect("[A721]: input `y` has -2 at [0, 0]; expected an index of v, -1 to 6, as declared");
   in.erase("k");
-  expect("input 'k' is missing: it has no default; expected a floating tensor with dims [b, g, j, d]");
+  expect("[A711]: input `k` is missing and has no default; expected a floating tensor with dims [b, g, j, d]");
   in["pq"] = zeros(DType::F32, {1});
-  expect("mixer m has no input 'pq'; did you mean 'q'?");
+  expect("[A710]: mixer m has no input `pq`\n  help: did you mean `q`?");
   in["memory"] = zeros(DType::F32, {1});
-  expect("mixer m has no input 'memory'; its inputs are q, k, y, E, pk");
+  expect("[A710]: mixer m has no input `memory`\n  help: its inputs are q, k, y, E, pk");
   sig.requirements.push_back({mk(ExtentOp::Eq, mk(ExtentOp::Mod, s(3), c(4)), c(0)), "blocks of four"});
-  expect("blocks of four (N = 5)");
+  expect("[A720]: blocks of four (N = 5)");
 }
 
 TEST_F(Bind, RaggedAndComputed) {
@@ -418,20 +424,22 @@ TEST_F(Bind, RaggedAndComputed) {
   a["x"] = zeros(DType::F32, {6});
   a["y"] = zeros(DType::F32, {13});
   a["z"] = zeros(DType::F32, {3});
-  ASSERT_TRUE(bindArguments(r, a, symbols, error)) << error;
+  ASSERT_TRUE(bindArguments(r, a, symbols, error)) << error.text;
   EXPECT_EQ(symbols[0], 6);
   a["z"] = zeros(DType::F32, {4});
   EXPECT_FALSE(bindArguments(r, a, symbols, error));
-  EXPECT_EQ(error, "input 'z' has extent 4 along z (dimension 0); expected 3, T div 2 with T = 6 from input 'y'");
+  EXPECT_EQ(error.render(), "attnc: error[A718]: input `z` has extent 4 along z (dimension 0); expected 3, T div 2 "
+                            "with T = 6 from input `y`\n");
   a["y"] = zeros(DType::F32, {12});
   EXPECT_FALSE(bindArguments(r, a, symbols, error));
-  EXPECT_EQ(error, "input 'y' has extent 12 along y (dimension 0); expected 2 * T + 1, which no extent T gives");
+  EXPECT_EQ(error.render(), "attnc: error[A716]: input `y` has extent 12 along y (dimension 0); expected 2 * T + 1, "
+                            "which no extent T gives\n");
 }
 
 TEST_F(Bind, Adapts) {
   sig.inputs[3].dtype = DType::BF16;
   sig.inputs[2].dtype = DType::I32;
-  ASSERT_TRUE(adaptArguments(sig, DType::F16, in, error)) << error;
+  ASSERT_TRUE(adaptArguments(sig, DType::F16, in, error)) << error.text;
   EXPECT_EQ(in["E"].dtype, DType::BF16);
   EXPECT_EQ(in["y"].dtype, DType::I32);
   EXPECT_EQ(in["q"].dtype, DType::F16);
@@ -439,6 +447,33 @@ TEST_F(Bind, Adapts) {
   sig.inputs[2].dtype = DType::I32;
   in["y"].setInt(3, int64_t(1) << 40);
   EXPECT_FALSE(adaptArguments(sig, {}, in, error));
+}
+
+TEST_F(Bind, AnExtentThatNothingGives) {
+  // x: [2 * S + T] alone does not tell S and T apart.
+  Signature r;
+  r.mixer = "m";
+  r.symbols = {{"S", false}, {"T", false}};
+  r.inputs.push_back(arg("x", {}, {dim("x", mk(ExtentOp::Add, mk(ExtentOp::Mul, c(2), s(0)), s(1)))}));
+  std::map<std::string, HostTensor> a;
+  a["x"] = zeros(DType::F32, {6});
+  EXPECT_FALSE(bindArguments(r, a, symbols, error));
+  EXPECT_EQ(error.render(), "attnc: error[A717]: extent S cannot be told from the arguments: input `x` has extent 6 "
+                            "along x (dimension 0)\n");
+}
+
+TEST(Message, Rendered) {
+  EXPECT_FALSE(Error());
+  EXPECT_EQ(Error(Msg::A923, "gpu").withHelp("there is cpu").render(),
+            "attnc: error[A923]: unknown target `gpu`\n  help: there is cpu\n");
+  EXPECT_EQ(Error::rendered("a.attn:1:1: error[A001]: ...\n").render(), "a.attn:1:1: error[A001]: ...\n");
+  EXPECT_EQ(msgText(Msg::A720, {"{} stays"}), "{} stays");
+}
+
+TEST(Message, Suggestions) {
+  EXPECT_EQ(suggestion("softmx", {"softmax", "sum"}, "there are"), "did you mean `softmax`?");
+  EXPECT_EQ(suggestion("x", {"softmax", "sum"}, "there are"), "there are softmax, sum");
+  EXPECT_EQ(suggestion("x", {}, "there are"), "");
 }
 
 } // namespace

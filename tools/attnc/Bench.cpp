@@ -37,13 +37,13 @@ double median(std::vector<double> list) {
 
 int runBench(const Options &options) {
   if (options.target != "cpu")
-    return fail(options, fmt::format("attnc bench measures target cpu; it has no clock for target {}", options.target));
+    return fail(options, Error(Msg::A931, options.target));
   if (int status = checkTargetOption(options))
     return status;
   Session session(options);
   if (int status = session.openWithAllInputs())
     return status;
-  std::string error;
+  Error error;
   std::vector<int64_t> symbols;
   Tensors inputs, outputs;
   if (!sampleSizes(session.signature(), options.sizes, 0, symbols, error) ||

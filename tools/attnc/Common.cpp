@@ -1,22 +1,28 @@
 //===- What the subcommands share -----------------------------------------===//
 #include "tools/attnc/Common.h"
+#include "runtime/Targets.h"
 #include <cmath>
 #include <cstdio>
 #include <fmt/format.h>
 
 namespace attnc::cli {
 
-int fail(const Options &options, const std::string &sentence, int status) {
-  fmt::print(stderr, "attnc: error: {}\n", sentence);
+static std::string failureJson(const std::string &text, const std::string &diagnostics) {
+  Json json;
+  json.beginObject().field("ok", false).field("error", text).key("diagnostics").raw(diagnostics).endObject();
+  return json.text() + "\n";
+}
+
+int fail(const Options &options, const Error &error, int status) {
+  std::string text = error.render();
+  std::fwrite(text.data(), 1, text.size(), stderr);
   if (options.json) {
     Json json;
-    json.beginObject().field("ok", false).field("error", sentence).endObject();
-    printOut(json.text() + "\n");
+    diagnosticsJson(json, {}, error.id ? std::vector<Error>{error} : std::vector<Error>());
+    printOut(failureJson(text, json.text()));
   }
   return status;
 }
-
-void warn(const std::string &sentence) { fmt::print(stderr, "attnc: warning: {}\n", sentence); }
 
 static void spanJson(Json &json, const Span &span) {
   if (!span.source)
@@ -27,7 +33,7 @@ static void spanJson(Json &json, const Span &span) {
   json.field("end_line", int64_t(endLine)).field("end_column", int64_t(endColumn));
 }
 
-void diagnosticsJson(Json &json, const Diagnostics &diags) {
+void diagnosticsJson(Json &json, const Diagnostics &diags, const std::vector<Error> &errors) {
   json.beginArray();
   for (const Diagnostic &d : diags.all()) {
     json.beginObject();
@@ -43,6 +49,10 @@ void diagnosticsJson(Json &json, const Diagnostics &diags) {
     }
     json.endArray().endObject();
   }
+  for (const Error &e : errors) {
+    json.beginObject().field("severity", "error").field("id", msgName(*e.id)).field("message", e.text);
+    json.field("label", "").field("help", e.help).key("notes").beginArray().endArray().endObject();
+  }
   json.endArray();
 }
 
@@ -51,17 +61,16 @@ void show(const Options &options, const Diagnostics &diags) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   if (options.json && diags.hasErrors()) {
     Json json;
-    json.beginObject().field("ok", false).key("diagnostics");
     diagnosticsJson(json, diags);
-    json.endObject();
-    printOut(json.text() + "\n");
+    printOut(failureJson(text, json.text()));
   }
 }
 
 bool printOut(const std::string &text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
     return true;
-  fmt::print(stderr, "attnc: error: standard output does not take the result\n");
+  std::string said = Error(Msg::A916).render();
+  std::fwrite(said.data(), 1, said.size(), stderr);
   return false;
 }
 
@@ -75,11 +84,9 @@ static std::vector<std::string> namesOf(const std::vector<ast::Decl> &decls) {
 std::vector<std::string> Chosen::inputNames() const { return namesOf(mixer->inputs); }
 std::vector<std::string> Chosen::outputNames() const { return namesOf(mixer->outputs); }
 
-static std::string quoted(const std::vector<std::string> &names) {
-  std::string text;
-  for (const std::string &n : names)
-    text += (text.empty() ? "" : ", ") + n;
-  return text;
+int checkTargetNames(const Options &options) {
+  Error error;
+  return checkTarget(options.target, options.arch, error) ? kDone : fail(options, error);
 }
 
 int chooseMixer(const Options &options, Chosen &chosen) {
@@ -87,30 +94,11 @@ int chooseMixer(const Options &options, Chosen &chosen) {
   chosen.spec = loadSpec(options.specs[0], diags);
   if (chosen.spec && !diags.hasErrors())
     checkSpec(*chosen.spec, diags);
+  if (chosen.spec && !diags.hasErrors())
+    chosen.mixer = findMixer(*chosen.spec, options.mixer, diags);
   show(options, diags);
   chosen.saidSomething |= !diags.all().empty();
-  if (!chosen.spec || diags.hasErrors())
-    return kWrong;
-  const auto &mixers = chosen.spec->files[0]->mixers;
-  std::vector<std::string> names = mixerNames(*chosen.spec);
-  if (mixers.empty())
-    return fail(options, fmt::format("{} has no mixer", options.specs[0]));
-  if (options.mixer.empty()) {
-    if (mixers.size() > 1)
-      return fail(options, fmt::format("{} has {} mixers; choose one with --mixer: {}", options.specs[0], mixers.size(),
-                                       quoted(names)));
-    chosen.mixer = &mixers[0];
-    return kDone;
-  }
-  for (const ast::Mixer &m : mixers)
-    if (m.name.text == options.mixer)
-      chosen.mixer = &m;
-  if (chosen.mixer)
-    return kDone;
-  std::string best = nearestName(options.mixer, names);
-  return fail(options, fmt::format("{} has no mixer '{}'{}", options.specs[0], options.mixer,
-                                   best.empty() ? fmt::format("; it has {}", quoted(names))
-                                                : fmt::format("; did you mean '{}'?", best)));
+  return chosen.mixer ? kDone : kWrong;
 }
 
 std::unique_ptr<Program> checkChosen(const Options &options, const Chosen &chosen,

@@ -19,20 +19,30 @@ int runCompile(const Options &options);
 int runExplain(const Options &options);
 int runBench(const Options &options);
 
-/// "attnc: error: ..." on stderr; gives kWrong. With --json the sentence also goes to stdout as {"ok": false, "error":
-/// ...}.
-int fail(const Options &options, const std::string &sentence, int status = kWrong);
-void warn(const std::string &sentence);
+/// Shows an error on stderr; gives `status`. With --json it also goes to stdout, as every failure does: {"ok": false,
+/// "error": all that was said, "diagnostics": [...]}.
+int fail(const Options &options, const Error &error, int status = kWrong);
+/// The same for a warning without a place.
+template <class... Args> void warn(Msg id, const Args &...args) {
+  fmt::print(stderr, "attnc: warning[{}]: {}\n", msgName(id), msgText(id, {fmt::format("{}", args)...}));
+}
 
-/// Renders diagnostics to stderr. With --json and errors among them, prints {"ok": false, "diagnostics": [...]} to
-/// stdout.
+/// Renders diagnostics to stderr; with --json and errors among them, to stdout too.
 void show(const Options &options, const Diagnostics &diags);
-void diagnosticsJson(Json &json, const Diagnostics &diags);
+void diagnosticsJson(Json &json, const Diagnostics &diags, const std::vector<Error> &errors = {});
+/// What an attnc without its compiler can do.
+inline constexpr const char *kNoCompiler = "`check`, `eval` and `compile --emit=ast` work without";
+
+/// What `compile` answers: to -o, or to stdout, there as JSON when asked for. `mixer`: empty for the syntax tree.
+int writeStage(const Options &options, const std::string &mixer, const std::string &bytes);
 
 /// Writes all of `text` to stdout; false (after a message) when it does not take it.
 bool printOut(const std::string &text);
 
 using Tensors = std::map<std::string, HostTensor>;
+
+/// kWrong after a message when there is no such target or arch; else kDone.
+int checkTargetNames(const Options &options);
 
 /// A spec read and one of its mixers chosen.
 struct Chosen {

@@ -12,19 +12,31 @@ static int emitAst(const Options &options) {
   show(options, diags);
   if (!spec || diags.hasErrors())
     return kWrong;
-  std::string error;
-  if (!writeBytes(options.output, dumpAst(*spec->files[0]), error))
+  return writeStage(options, "", dumpAst(*spec->files[0]));
+}
+
+int writeStage(const Options &options, const std::string &mixer, const std::string &bytes) {
+  Error error;
+  bool toFile = !options.output.empty() && options.output != "-";
+  if ((toFile || !options.json) && !writeBytes(options.output, bytes, error))
     return fail(options, error);
-  return kDone;
+  if (!options.json)
+    return kDone;
+  Json json;
+  json.beginObject().field("ok", true).field("stage", options.emit);
+  if (!mixer.empty())
+    json.field("mixer", mixer);
+  if (toFile)
+    json.field("file", options.output).field("bytes", int64_t(bytes.size()));
+  else
+    json.field("text", bytes);
+  json.endObject();
+  return printOut(json.text() + "\n") ? kDone : kWrong;
 }
 
 #ifndef ATTNC_HAS_COMPILER
 static int emitStage(const Options &options) {
-  return fail(options,
-              fmt::format("this attnc was built without its compiler (ATTNC_COMPILER=OFF); --emit={} is not built in, "
-                          "--emit=ast, check and eval are",
-                          options.emit),
-              kUnavailable);
+  return fail(options, Error(Msg::A924, "--emit=" + options.emit).withHelp(kNoCompiler), kUnavailable);
 }
 #else
 int emitStage(const Options &options); // Stages.cpp

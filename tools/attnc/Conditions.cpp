@@ -11,8 +11,7 @@ constexpr const char *kPrefix = "?"; // no name of a spec starts so
 
 std::string placeOf(const Span &span) {
   auto [line, column] = span.source->lineColumn(span.begin);
-  return fmt::format("{}:{}:{}: `{}`", span.source->path(), line, column,
-                     span.source->text().substr(span.begin, span.end - span.begin));
+  return fmt::format("{}:{}:{}", span.source->path(), line, column);
 }
 
 /// Conditions reachable from the equations, each once.
@@ -49,8 +48,9 @@ void Conditions::addTo(Program &program) {
   int number = 0;
   for (Node *condition : conditionsOf(program)) {
     std::string place = placeOf(condition->span);
-    sides_[place].place = place;
     Span span = condition->span;
+    sides_[place].place = place;
+    sides_[place].condition = span.source->text().substr(span.begin, span.end - span.begin);
     Node *no = program.make(Op::Const, Kind::Bool, {}, {}, span);
     Node *present =
         program.make(Op::Fill, Kind::Bool, condition->axes, {condition, no}, span); // an absent one counts as false
@@ -95,11 +95,11 @@ void Conditions::collect(const Program &program, std::map<std::string, HostTenso
   }
 }
 
-std::vector<std::string> Conditions::oneSided() const {
-  std::vector<std::string> list;
+std::vector<Conditions::OneSided> Conditions::oneSided() const {
+  std::vector<OneSided> list;
   for (auto &[place, sides] : sides_)
     if (sides.sawTrue != sides.sawFalse)
-      list.push_back(fmt::format("{} was {} on all inputs", sides.place, sides.sawTrue ? "true" : "false"));
+      list.push_back({sides.place, sides.condition, sides.sawTrue});
   return list;
 }
 

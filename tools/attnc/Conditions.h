@@ -18,13 +18,17 @@ public:
   void addTo(Program &program);
   /// Takes the added outputs of one evaluation out of `outputs`.
   void collect(const Program &program, std::map<std::string, HostTensor> &outputs);
-  /// "spec.attn:5:20: `j <= i` was true everywhere", for those that took one side in all evaluations so far.
-  std::vector<std::string> oneSided() const;
+  struct OneSided {
+    std::string place, condition; ///< "spec.attn:5:20", "j <= i"
+    bool value;
+  };
+  /// Those that took one side in all evaluations so far.
+  std::vector<OneSided> oneSided() const;
 
 private:
   struct Sides {
     bool sawTrue = false, sawFalse = false;
-    std::string place;
+    std::string place, condition;
   };
   std::map<std::string, Sides> sides_; ///< by place in the text: the same condition in several programs counts as one
 };

@@ -1,13 +1,15 @@
 //===- attnc eval: the reference on files ---------------------------------===//
 #include "frontend/reference/Reference.h"
 #include "runtime/Bind.h"
-#include "tools/attnc/Files.h"
+#include "tools/attnc/Sample.h"
 #include <fmt/format.h>
 
 namespace attnc::cli {
 
 int runEval(const Options &options) {
-  std::string error;
+  if (int status = checkTargetNames(options))
+    return status;
+  Error error;
   Chosen chosen;
   if (int status = chooseMixer(options, chosen))
     return status;
@@ -23,10 +25,11 @@ int runEval(const Options &options) {
   if (!program)
     return kWrong;
 
-  std::vector<std::string> notes; // about the compute dtype: the reference always takes float64
+  std::string widened; // of no interest here: the reference always computes in float64
   std::vector<int64_t> symbols;
-  if (!convertInputs(options, program->signature, files, inputs, notes, error) ||
-      !bindArguments(program->signature, inputs, symbols, error))
+  if (!convertInputs(options, program->signature, files, inputs, widened, error) ||
+      !bindArguments(program->signature, inputs, symbols, error) ||
+      !sizesAgree(program->signature, options.sizes, symbols, error))
     return fail(options, error);
   Tensors outputs;
   if (!evaluateReference(*program, symbols, inputs, outputs, error))

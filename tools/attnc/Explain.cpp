@@ -25,7 +25,7 @@ int runExplain(const Options &options) {
   Session session(options);
   if (int status = session.openWithAllInputs())
     return status;
-  std::string error;
+  Error error;
   std::vector<int64_t> symbols;
   if (!sampleSizes(session.signature(), options.sizes, 0, symbols, error))
     return fail(options, error);

@@ -19,14 +19,9 @@ bool endsWith(const std::string &s, std::string_view end) {
   return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0;
 }
 
-bool isSafetensors(const std::string &path) { return endsWith(path, ".safetensors"); }
+const char *const kAllHelp = "`all` takes a .safetensors file, which has tensors by name";
 
-std::string joined(const std::vector<std::string> &names) {
-  std::string text;
-  for (const std::string &n : names)
-    text += (text.empty() ? "" : ", ") + n;
-  return text;
-}
+bool isSafetensors(const std::string &path) { return endsWith(path, ".safetensors"); }
 
 std::vector<std::string> keysOf(const Tensors &tensors) {
   std::vector<std::string> names;
@@ -35,13 +30,11 @@ std::vector<std::string> keysOf(const Tensors &tensors) {
   return names;
 }
 
-std::string unknownName(const char *what, const std::string &name, const std::vector<std::string> &known,
-                        const std::string &where) {
-  std::string best = nearestName(name, known);
-  return fmt::format("{} has no {} '{}'{}", where, what, name,
-                     !best.empty()   ? fmt::format("; did you mean '{}'?", best)
-                     : known.empty() ? std::string("; it has none")
-                                     : fmt::format("; it has {}", joined(known)));
+bool wrongSuffix(const char *option, const std::string &name, const std::string &path, Error &error) {
+  error.report(Msg::A603, option, name, path);
+  if (endsWith(path, ".npz") || endsWith(path, ".pt") || endsWith(path, ".pth"))
+    error.withHelp("numpy.save writes .npy, safetensors.torch.save_file writes .safetensors");
+  return false;
 }
 
 std::string folderOf(const std::string &path) {
@@ -79,12 +72,10 @@ public:
     files_.emplace_back(temporary, final);
     return temporary;
   }
-  bool commit(std::string &error) {
+  bool commit(Error &error) {
     for (auto &file : files_)
-      if (::rename(file.first.c_str(), file.second.c_str()) != 0) {
-        error = fmt::format("cannot write {}: {}", file.second, std::strerror(errno));
-        return false;
-      }
+      if (::rename(file.first.c_str(), file.second.c_str()) != 0)
+        return error.report(Msg::A601, file.second, std::strerror(errno));
     files_.clear();
     return true;
   }
@@ -95,55 +86,49 @@ private:
 
 } // namespace
 
-bool readInputFiles(const Options &options, InputFiles &files, std::string &error) {
+bool readInputFiles(const Options &options, InputFiles &files, Error &error) {
   std::map<std::string, Tensors> opened; // .safetensors files, each read once
   for (auto &[name, path] : options.in) {
     if (isSafetensors(path)) {
       auto [it, isNew] = opened.try_emplace(path);
-      if (isNew && !readSafetensors(path, it->second, error)) {
-        error = fmt::format("input '{}': {}", name, error);
+      if (isNew && !readSafetensors(path, it->second, error))
         return false;
-      }
       if (name == "all") {
         for (auto &t : it->second) {
-          if (!files.fromAll.emplace(t.first, t.second).second) {
-            error = fmt::format("tensor '{}' is in two files given as all=", t.first);
-            return false;
-          }
-          files.paths.emplace(t.first, path);
+          if (!files.fromAll.emplace(t.first, t.second).second)
+            return error.report(Msg::A925, t.first, files.paths.at(t.first), path);
+          files.paths[t.first] = path;
         }
         continue;
       }
       auto found = it->second.find(name);
       if (found == it->second.end()) {
-        error = unknownName("tensor", name, keysOf(it->second), path);
+        error = Error(Msg::A602, path, name).withHelp(suggestion(name, keysOf(it->second), "it has"));
         return false;
       }
       files.named[name] = found->second;
     } else if (endsWith(path, ".npy")) {
       HostTensor tensor;
-      if (!readNpy(path, tensor, error)) {
-        error = fmt::format("input '{}': {}", name, error);
+      if (!readNpy(path, tensor, error))
         return false;
-      }
       files.named[name] = tensor;
     } else {
-      error = fmt::format("{}={}: the name must end in .npy or .safetensors", name, path);
-      return false;
+      return wrongSuffix("--in", name, path, error);
     }
-    files.paths[name] = path;
+    files.paths.emplace(name, path);
   }
   return true;
 }
 
 bool selectInputs(const InputFiles &files, const std::vector<std::string> &inputNames, const std::string &mixer,
-                  Tensors &inputs, std::string &error) {
+                  Tensors &inputs, Error &error) {
   for (auto &[name, tensor] : files.named) {
     bool known = false;
     for (const std::string &n : inputNames)
       known |= n == name;
     if (!known) {
-      error = unknownName("input", name, inputNames, fmt::format("mixer {}", mixer));
+      error = Error(Msg::A710, mixer, name)
+                  .withHelp(name == "all" ? kAllHelp : suggestion(name, inputNames, "its inputs are"));
       return false;
     }
     inputs[name] = tensor;
@@ -152,16 +137,14 @@ bool selectInputs(const InputFiles &files, const std::vector<std::string> &input
     auto it = files.fromAll.find(n);
     if (it == files.fromAll.end())
       continue;
-    if (!inputs.emplace(n, it->second).second) {
-      error = fmt::format("input '{}' is given twice: by --in {}=... and in {}", n, n, files.paths.at(n));
-      return false;
-    }
+    if (!inputs.emplace(n, it->second).second)
+      return error.report(Msg::A926, n, files.paths.at(n));
   }
   return true;
 }
 
 bool convertInputs(const Options &options, const Signature &signature, const InputFiles &files, Tensors &inputs,
-                   std::vector<std::string> &notes, std::string &error) {
+                   std::string &widened, Error &error) {
   if (!adaptArguments(signature, options.dtype, inputs, error))
     return false;
   for (const Argument &a : signature.inputs) {
@@ -169,14 +152,13 @@ bool convertInputs(const Options &options, const Signature &signature, const Inp
     if (it == inputs.end() || a.dtype || it->second.dtype != DType::F64 || options.dtype)
       continue;
     auto path = files.paths.find(a.name);
-    notes.push_back(fmt::format("{} is float64, so the kernel computes in float64; --dtype f32 converts it",
-                                path == files.paths.end() ? a.name : path->second));
+    widened = path == files.paths.end() ? a.name : path->second;
     break;
   }
   return true;
 }
 
-bool leftOutInputs(const ast::Mixer &mixer, const Tensors &given, std::set<std::string> &leftOut, std::string &error) {
+bool leftOutInputs(const ast::Mixer &mixer, const Tensors &given, std::set<std::string> &leftOut, Error &error) {
   std::vector<std::string> missing;
   for (const ast::Decl &d : mixer.inputs) {
     if (given.count(d.name.text))
@@ -188,52 +170,42 @@ bool leftOutInputs(const ast::Mixer &mixer, const Tensors &given, std::set<std::
   }
   if (missing.empty())
     return true;
-  error = missing.size() == 1
-              ? fmt::format("input '{0}' of mixer {1} is missing and has no default; give it with --in {0}=FILE",
-                            missing[0], mixer.name.text)
-              : fmt::format("inputs {} of mixer {} are missing and have no defaults; give each with --in NAME=FILE",
-                            joined(missing), mixer.name.text);
+  std::string paste = "--in";
+  for (const std::string &name : missing)
+    paste += fmt::format(" {0}={0}.npy", name);
+  error = Error(Msg::A927, mixer.name.text, joined(missing), missing.size() == 1 ? "has" : "have").withHelp(paste);
   return false;
 }
 
-bool checkOutputs(const Options &options, const std::vector<std::string> &outputNames, std::string &error) {
+bool checkOutputs(const Options &options, const std::vector<std::string> &outputNames, Error &error) {
   std::map<std::string, std::string> taken;
   for (auto &[name, path] : options.out) {
     bool known = name == "all" && isSafetensors(path);
     for (const std::string &n : outputNames)
       known |= n == name;
     if (!known) {
-      error = unknownName("output", name, outputNames, "the mixer");
+      error =
+          Error(Msg::A928, name).withHelp(name == "all" ? kAllHelp : suggestion(name, outputNames, "its outputs are"));
       return false;
     }
-    if (!isSafetensors(path) && !endsWith(path, ".npy") && path != "/dev/null") {
-      error = fmt::format("--out {}={}: the name must end in .npy or .safetensors", name, path);
-      return false;
-    }
+    if (!isSafetensors(path) && !endsWith(path, ".npy") && path != "/dev/null")
+      return wrongSuffix("--out", name, path, error);
     auto [it, isNew] = taken.emplace(path, name);
-    if (!isNew && !isSafetensors(path)) {
-      error = fmt::format("outputs '{}' and '{}' both go to {}", it->second, name, path);
-      return false;
-    }
+    if (!isNew && !isSafetensors(path))
+      return error.report(Msg::A917, it->second, name, path);
     std::string folder = folderOf(path);
     struct stat info;
-    if (::stat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-      error = fmt::format("--out {}={}: the folder {} does not exist", name, path, folder);
-      return false;
-    }
-    if (::access(folder.c_str(), W_OK) != 0 && path != "/dev/null") {
-      error = fmt::format("--out {}={}: the folder {} is not writable", name, path, folder);
-      return false;
-    }
-    if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
-      error = fmt::format("--out {}={}: this is a folder", name, path);
-      return false;
-    }
+    if (::stat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
+      return error.report(Msg::A601, path, fmt::format("the folder {} does not exist", folder));
+    if (::access(folder.c_str(), W_OK) != 0 && path != "/dev/null")
+      return error.report(Msg::A601, path, fmt::format("the folder {} is not writable", folder));
+    if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode))
+      return error.report(Msg::A601, path, "it is a folder");
   }
   return true;
 }
 
-bool writeOutputs(const Options &options, const Tensors &outputs, std::string &error) {
+bool writeOutputs(const Options &options, const Tensors &outputs, Error &error) {
   Pending pending;
   std::map<std::string, Tensors> collected; // .safetensors
   for (auto &[name, path] : options.out) {
@@ -246,26 +218,25 @@ bool writeOutputs(const Options &options, const Tensors &outputs, std::string &e
     }
     std::string temporary = pending.add(path);
     if (!writeNpy(temporary, outputs.at(name), error)) {
-      renameIn(error, temporary, path);
+      renameIn(error.text, temporary, path);
       return false;
     }
   }
   for (auto &[path, tensors] : collected) {
     std::string temporary = pending.add(path);
     if (!writeSafetensors(temporary, tensors, error)) {
-      renameIn(error, temporary, path);
+      renameIn(error.text, temporary, path);
       return false;
     }
   }
   return pending.commit(error);
 }
 
-bool writeBytes(const std::string &path, const std::string &bytes, std::string &error) {
+bool writeBytes(const std::string &path, const std::string &bytes, Error &error) {
   if (path.empty() || path == "-") {
     if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() && std::fflush(stdout) == 0)
       return true;
-    error = "standard output does not take the result";
-    return false;
+    return error.report(Msg::A916);
   }
   return writeFileAtomically(
       path, [&](std::FILE *file) { return std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size(); }, error);

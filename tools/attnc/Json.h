@@ -3,6 +3,7 @@
 // Appends to a string; commas and quotes are its business. Numbers that JSON lacks (NaN, infinities) become strings.
 //===----------------------------------------------------------------------===//
 #pragma once
+#include "frontend/Source.h"
 #include <cmath>
 #include <cstdint>
 #include <fmt/format.h>
@@ -73,7 +74,18 @@ private:
   }
   void quote(std::string_view s) {
     text_ += '"';
-    for (unsigned char c : s) {
+    for (size_t i = 0; i < s.size();) {
+      size_t at = i;
+      char32_t point = nextCodePoint(s, i);
+      unsigned char c = s[at];
+      if (point == 0xFFFD) { // bytes of a spec or a file's name that are not UTF-8
+        text_ += "\uFFFD";
+        continue;
+      }
+      if (point >= 0x80) {
+        text_ += s.substr(at, i - at);
+        continue;
+      }
       if (c == '"' || c == '\\')
         (text_ += '\\') += char(c);
       else if (c == '\n')

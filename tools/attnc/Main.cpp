@@ -1,11 +1,10 @@
 //===- attnc --------------------------------------------------------------===//
 #include "runtime/DeepStack.h"
 #include "tools/attnc/Common.h"
-#include <cstdio>
 #include <exception>
-#include <fmt/format.h>
 #include <new>
 
+using namespace attnc;
 using namespace attnc::cli;
 
 static int dispatch(const Options &options) {
@@ -24,19 +23,14 @@ static int dispatch(const Options &options) {
     return runExplain(options);
   return runBench(options);
 #else
-  return fail(
-      options,
-      fmt::format("this attnc was built without its compiler (ATTNC_COMPILER=OFF); {} is not built in, check, eval "
-                  "and compile --emit=ast are",
-                  options.command),
-      kUnavailable);
+  return fail(options, Error(Msg::A924, options.command).withHelp(kNoCompiler), kUnavailable);
 #endif
 }
 
 static int guarded(int argc, char **argv) {
   Options options;
   bool help = false;
-  std::string error;
+  Error error;
   try {
     if (!parseOptions(argc, argv, options, help, error))
       return fail(options, error);
@@ -44,11 +38,10 @@ static int guarded(int argc, char **argv) {
       return printOut(usage(options.command)) ? kDone : kWrong;
     return dispatch(options);
   } catch (const std::bad_alloc &) {
-    std::fputs("attnc: error: out of memory\n", stderr);
+    return fail(options, Error(Msg::A800, "this"));
   } catch (const std::exception &e) {
-    std::fprintf(stderr, "attnc: error: internal: %s\n", e.what());
+    return fail(options, Error(Msg::A819, e.what()));
   }
-  return kWrong;
 }
 
 int main(int argc, char **argv) {

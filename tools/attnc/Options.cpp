@@ -1,6 +1,5 @@
 //===- Command line: parsing and usage ------------------------------------===//
 #include "tools/attnc/Options.h"
-#include "frontend/Diagnostic.h"
 #include <cerrno>
 #include <cstdlib>
 #include <fmt/format.h>
@@ -35,21 +34,21 @@ const CommandInfo kCommands[] = {
 };
 
 const OptionInfo kOptions[] = {
-    {"--mixer", "ervcxb", "NAME", "the mixer; may be left out when the file has one"},
+    {"--mixer", "kervcxb", "NAME", "the mixer; may be left out when the file has one"},
     {"--in", "er", "NAME=FILE", ".npy or .safetensors; all=FILE.safetensors takes tensors by name"},
     {"--out", "er", "NAME=FILE", "as --in; without any, shapes and statistics are printed"},
-    {"--set", "kervcxb", "PARAM=VALUE", "value of a param"},
-    {"--sizes", "vcxb", "b=2,N=100", "extents by axis or extent name; the others get small odd defaults"},
-    {"--dtype", "ervcxb", "f32|bf16|f16|f64", "dtype of inputs without a declared one"},
-    {"--target", "ervcxb", "cpu|cuda|cuda-emulated", "what to compile for"},
-    {"--arch", "ervcxb", "NAME", "cpu: native, x86-64-v3, x86-64-v4; cuda: sm_80, sm_90a, ..."},
-    {"--threads", "ervcxb", "N", "worker threads; results do not depend on it"},
-    {"--workspace-limit", "rvb", "BYTES", "refuse calls that need more memory for intermediates; K, M, G may follow"},
-    {"--no-cache", "rvb", nullptr, "neither read nor write the kernel cache"},
+    {"--set", "kervcxb", "W=256", "value of a param; several are separated by commas"},
+    {"--sizes", "kervcxb", "b=2,N=100", "extents by axis or extent name; the others get small odd defaults"},
+    {"--dtype", "kervcxb", "f32|bf16|f16|f64", "dtype of inputs without a declared one"},
+    {"--target", "kervcxb", "cpu|cuda|cuda-emulated", "what to compile for"},
+    {"--arch", "kervcxb", "NAME", "cpu: native, x86-64-v3, x86-64-v4; cuda: sm_80, sm_90a, ..."},
+    {"--threads", "kervcxb", "N", "worker threads; results do not depend on it"},
+    {"--workspace-limit", "ervb", "BYTES", "refuse calls that need more memory for intermediates; K, M, G may follow"},
+    {"--no-cache", "ervcxb", nullptr, "neither read nor write the kernel cache"},
     {"--seed", "vb", "S", "seed of the random inputs"},
     {"--save", "v", "DIR", "write inputs and reference outputs of each call"},
     {"--emit", "c", "ast|attn|tile|llvm|asm|obj|kernel|package|cuda|ptx|cubin", "the stage to print"},
-    {"--json", "kervxb", nullptr, "results as JSON; schema in docs/cli.md"},
+    {"--json", "kervcxb", nullptr, "results as JSON; schema in docs/cli.md"},
 };
 
 const CommandInfo *findCommand(std::string_view name) {
@@ -66,10 +65,7 @@ const OptionInfo *findOption(std::string_view name) {
   return nullptr;
 }
 
-std::string nearest(std::string_view name, const std::vector<std::string> &candidates) {
-  std::string best = nearestName(name, candidates);
-  return best.empty() ? "" : fmt::format("; did you mean '{}'?", best);
-}
+const char *const kListHelp = "`attnc --help` lists the subcommands";
 
 bool parseInteger(std::string_view text, int64_t &value) {
   std::string copy(text);
@@ -114,7 +110,7 @@ bool parseBytes(std::string_view text, int64_t &value) {
 /// One command line being read.
 class Parser {
 public:
-  Parser(int argc, char **argv, Options &options, std::string &error)
+  Parser(int argc, char **argv, Options &options, Error &error)
       : args_(argv + 1, argv + argc), options_(options), error_(error) {}
 
   bool run(bool &help) {
@@ -125,7 +121,7 @@ public:
       help |= a == "--help" || a == "-h";
     }
     if (args_.empty())
-      return fail("no subcommand; attnc --help lists them");
+      return fail(Error(Msg::A900).withHelp(kListHelp));
     const std::string &first = args_[0];
     if (first == "help" || (help && first[0] == '-')) {
       help = true;
@@ -134,10 +130,10 @@ public:
       return true;
     }
     if (first[0] == '-')
-      return fail(fmt::format("the subcommand comes first, before '{}'; attnc --help lists them", first));
+      return fail(Error(Msg::A902, first).withHelp(kListHelp));
     command_ = findCommand(first);
     if (!command_)
-      return fail(fmt::format("unknown subcommand '{}'{}", first, nearest(first, commandNames())));
+      return fail(Error(Msg::A901, first).withHelp(suggestion(first, commandNames(), "there are")));
     options_.command = first;
     if (help)
       return true;
@@ -155,7 +151,7 @@ public:
         if (!addFile(*list, list == &options_.in ? "--in" : "--out", arg))
           return false;
       } else if (arg.empty()) {
-        return fail("an empty argument where a spec was expected");
+        return fail(usageHelp(Error(Msg::A908)));
       } else {
         options_.specs.push_back(arg);
       }
@@ -164,19 +160,27 @@ public:
   }
 
 private:
-  bool fail(std::string text) {
-    error_ = std::move(text);
+  bool fail(Error error) {
+    error_ = std::move(error);
     return false;
+  }
+
+  Error usageHelp(Error error) const {
+    return error.withHelp(fmt::format("attnc {} {}", command_->name, command_->arguments));
   }
 
   bool finish() {
     if (options_.specs.empty())
-      return fail(fmt::format("no spec given; usage: attnc {} {}", command_->name, command_->arguments));
+      return fail(usageHelp(Error(Msg::A908)));
     if (command_->letter != 'k' && options_.specs.size() > 1)
-      return fail(fmt::format("one spec expected, but '{}' and '{}' were given", options_.specs[0], options_.specs[1]));
+      return fail(usageHelp(Error(Msg::A909, command_->name, options_.specs[0], options_.specs[1])));
     if (command_->letter == 'c' && options_.emit.empty())
-      return fail("which stage? --emit=ast, attn, tile, llvm, asm, obj, kernel, package, cuda, ptx or cubin");
+      return fail(usageHelp(Error(Msg::A913)).withHelp(fmt::format("--emit={}", findOption("--emit")->value)));
     return true;
+  }
+
+  static Error needsValue(const std::string &name, const OptionInfo *info) {
+    return Error(Msg::A906, name).withHelp(fmt::format("{} {}", name, info ? info->value : "FILE"));
   }
 
   bool parseOption(const std::string &arg, std::vector<std::pair<std::string, std::string>> *&list) {
@@ -201,30 +205,35 @@ private:
                      ? command_->letter == 'c'
                      : info && std::string_view(info->commands).find(command_->letter) != std::string_view::npos;
     if (!known) {
+      std::vector<std::string> names, owners;
+      for (const CommandInfo &c : kCommands)
+        if (info ? std::string_view(info->commands).find(c.letter) != std::string_view::npos : c.letter == 'c')
+          owners.push_back(std::string("attnc ") + c.name);
       if (info || name == "-o")
-        return fail(fmt::format("attnc {} has no option '{}'", command_->name, name));
-      std::vector<std::string> names;
+        return fail(
+            Error(Msg::A903, command_->name, name).withHelp(fmt::format("it is an option of {}", joined(owners))));
       for (const OptionInfo &o : kOptions)
         if (std::string_view(o.commands).find(command_->letter) != std::string_view::npos)
           names.push_back(o.name);
-      return fail(fmt::format("unknown option '{}'{}", name, nearest(name, names)));
+      std::string near = nearestName(name, names);
+      return fail(Error(Msg::A904, name)
+                      .withHelp(near.empty() ? fmt::format("`attnc {} --help` lists the options", command_->name)
+                                             : fmt::format("did you mean `{}`?", near)));
     }
     bool isSwitch = info && !info->value;
     if (isSwitch && hasValue)
-      return fail(fmt::format("{} takes no value", name));
+      return fail(Error(Msg::A905, name));
     if (!isSwitch && !hasValue) {
       if (next_ + 1 >= args_.size())
-        return fail(fmt::format("{} needs a value: {} {}", name, name, info ? info->value : "FILE"));
+        return fail(needsValue(name, info));
       value = args_[++next_];
     }
     if (!isSwitch && value.empty())
-      return fail(fmt::format("{} has an empty value; expected {}", name, info ? info->value : "FILE"));
+      return fail(needsValue(name, info));
     return apply(name, value, list);
   }
 
-  bool once(const std::string &name, const std::string &old) {
-    return old.empty() || fail(fmt::format("{} is given twice", name));
-  }
+  bool once(const std::string &name, const std::string &old) { return old.empty() || fail(Error(Msg::A907, name)); }
 
   bool apply(const std::string &name, const std::string &value,
              std::vector<std::pair<std::string, std::string>> *&list) {
@@ -246,32 +255,32 @@ private:
       return addFile(*list, name, value);
     } else if (name == "--set") {
       return eachPair(name, value, [&](const std::string &key, const std::string &text) {
-        return options_.params.emplace(key, text).second || fail(fmt::format("--set gives '{}' twice", key));
+        return options_.params.emplace(key, text).second || fail(Error(Msg::A911, name, key));
       });
     } else if (name == "--sizes") {
       return eachPair(name, value, [&](const std::string &key, const std::string &text) {
         if (!parseInteger(text, number) || number < 0)
-          return fail(fmt::format("--sizes {}={}: an extent is an integer of at least 0", key, text));
-        return options_.sizes.emplace(key, number).second || fail(fmt::format("--sizes gives '{}' twice", key));
+          return fail(Error(Msg::A910, name, key + "=" + text, "an integer of at least 0"));
+        return options_.sizes.emplace(key, number).second || fail(Error(Msg::A911, name, key));
       });
     } else if (name == "--dtype") {
       options_.dtype = dtypeFromName(value);
       if (!options_.dtype || !isFloat(*options_.dtype))
-        return fail(fmt::format("--dtype {}: expected f32, bf16, f16 or f64", value));
+        return fail(Error(Msg::A910, name, value, "f32, bf16, f16 or f64"));
     } else if (name == "--target") {
       options_.target = value;
     } else if (name == "--arch") {
       options_.arch = value;
     } else if (name == "--threads") {
       if (!parseInteger(value, number) || number < 1 || number > 4096)
-        return fail(fmt::format("--threads {}: expected a number from 1 to 4096", value));
+        return fail(Error(Msg::A910, name, value, "a number from 1 to 4096"));
       options_.threads = int(number);
     } else if (name == "--workspace-limit") {
       if (!parseBytes(value, options_.workspaceLimit))
-        return fail(fmt::format("--workspace-limit {}: expected bytes, as in 500M or 16G", value));
+        return fail(Error(Msg::A910, name, value, "bytes, as in 500M or 16G"));
     } else if (name == "--seed") {
       if (!parseInteger(value, number) || number < 0)
-        return fail(fmt::format("--seed {}: expected an integer of at least 0", value));
+        return fail(Error(Msg::A910, name, value, "an integer of at least 0"));
       options_.seed = uint64_t(number);
     } else if (name == "--emit") {
       static const std::vector<std::string> stages = {"ast",    "attn",    "tile", "llvm", "asm",  "obj",
@@ -280,9 +289,7 @@ private:
       for (const std::string &s : stages)
         found |= s == value;
       if (!found)
-        return fail(fmt::format(
-            "--emit={}: unknown stage{}; there are ast, attn, tile, llvm, asm, obj, kernel, package, cuda, ptx, cubin",
-            value, nearest(value, stages)));
+        return fail(Error(Msg::A912, value).withHelp(suggestion(value, stages, "there are")));
       if (!once(name, options_.emit))
         return false;
       options_.emit = value;
@@ -298,12 +305,12 @@ private:
                const std::string &value) {
     size_t eq = value.find('=');
     if (eq == std::string::npos || eq == 0 || eq + 1 == value.size())
-      return fail(fmt::format("{} {}: expected NAME=FILE, as in {} {}", name, value, name,
-                              name == "--in" ? "q=q.npy" : "o=o.npy"));
+      return fail(
+          Error(Msg::A910, name, value, "NAME=FILE").withHelp(name + (name == "--in" ? " q=q.npy" : " o=o.npy")));
     std::string key = value.substr(0, eq);
     for (auto &entry : list)
       if (entry.first == key && key != "all")
-        return fail(fmt::format("{} gives '{}' twice", name, key));
+        return fail(Error(Msg::A911, name, key));
     list.emplace_back(key, value.substr(eq + 1));
     return true;
   }
@@ -317,7 +324,8 @@ private:
       std::string part = value.substr(begin, end - begin);
       size_t eq = part.find('=');
       if (eq == std::string::npos || eq == 0 || eq + 1 == part.size())
-        return fail(fmt::format("{} {}: expected NAME=VALUE, separated by commas", name, value));
+        return fail(
+            Error(Msg::A910, name, value, "NAME=VALUE").withHelp(fmt::format("{} {}", name, findOption(name)->value)));
       if (!take(part.substr(0, eq), part.substr(eq + 1)))
         return false;
       begin = end + 1;
@@ -327,7 +335,7 @@ private:
 
   std::vector<std::string> args_;
   Options &options_;
-  std::string &error_;
+  Error &error_;
   const CommandInfo *command_ = nullptr;
   size_t next_ = 0;
 };
@@ -344,7 +352,7 @@ const std::vector<std::string> &commandNames() {
   return names;
 }
 
-bool parseOptions(int argc, char **argv, Options &options, bool &help, std::string &error) {
+bool parseOptions(int argc, char **argv, Options &options, bool &help, Error &error) {
   return Parser(argc, argv, options, error).run(help);
 }
 

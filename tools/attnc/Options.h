@@ -1,11 +1,12 @@
 //===- The command line as a struct ---------------------------------------===//
 //
-// Parsed by hand: every mistake is one sentence with the nearest spelling, and the only exit status for it is 1.
+// Parsed by hand: every mistake is one error with the nearest spelling, and the only exit status for it is 1.
 // Options take their value as `--name value` or `--name=value`; `--in`, `--out`, `--set`, `--sizes` may be repeated,
 // and several `name=file` may follow one `--in` or `--out`.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "runtime/DType.h"
+#include "runtime/Message.h"
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -38,9 +39,8 @@ struct Options {
   int64_t workspaceLimit = 0; ///< bytes; 0: the default of runtime/Kernel.h
 };
 
-/// Fills `options`. On failure returns false with one sentence in `error`; `help` is set when the user asked for the
-/// usage.
-bool parseOptions(int argc, char **argv, Options &options, bool &help, std::string &error);
+/// Fills `options`; false on failure. `help` is set when the user asked for the usage.
+bool parseOptions(int argc, char **argv, Options &options, bool &help, Error &error);
 /// Usage of one subcommand, or of all when `command` is empty.
 std::string usage(const std::string &command);
 const std::vector<std::string> &commandNames();

@@ -161,7 +161,7 @@ int compilePiece(const Options &options, Signature &signature, Piece &piece) {
   if (int status = session.openWithAllInputs())
     return status;
   signature = session.signature();
-  std::string error;
+  Error error;
   std::vector<int64_t> symbols(signature.symbols.size(), -1);
   if (!options.sizes.empty() && !sampleSizes(signature, options.sizes, 0, symbols, error))
     return fail(options, error);
@@ -189,7 +189,7 @@ int compilePiece(const Options &options, Signature &signature, Piece &piece) {
 
 int emitPackage(const Options &options) {
   if (options.output.empty() || options.output == "-")
-    return fail(options, "--emit=package writes a folder; give -o DIR");
+    return fail(options, Error(Msg::A914, "package").withHelp("-o DIR"));
   std::string archs = !options.arch.empty()      ? options.arch
                       : options.target == "cuda" ? "sm_80,sm_90a,sm_120"
                                                  : "x86-64-v3,x86-64-v4";
@@ -208,9 +208,10 @@ int emitPackage(const Options &options) {
       return status;
     pieces.push_back(std::move(piece));
   }
-  std::string folder = options.output, error;
+  const std::string &folder = options.output;
+  Error error;
   if (mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST)
-    return fail(options, fmt::format("folder {} cannot be made: {}", folder, std::strerror(errno)));
+    return fail(options, Error(Msg::A601, folder, std::strerror(errno)));
   for (const Piece &p : pieces)
     if (!writeBytes(fmt::format("{}/{}.kernel", folder, p.arch), p.kernel, error) ||
         !writeBytes(fmt::format("{}/{}", folder, p.bare), p.image, error))

@@ -1,4 +1,6 @@
 //===- attnc run: a kernel on files ---------------------------------------===//
+#include "runtime/Bind.h"
+#include "tools/attnc/Sample.h"
 #include "tools/attnc/Session.h"
 #include <chrono>
 #include <fmt/format.h>
@@ -8,7 +10,7 @@ namespace attnc::cli {
 int runRun(const Options &options) {
   if (int status = checkTargetOption(options))
     return status;
-  std::string error;
+  Error error;
   InputFiles files;
   if (!readInputFiles(options, files, error))
     return fail(options, error);
@@ -28,14 +30,17 @@ int runRun(const Options &options) {
   for (const Argument &a : signature.outputs)
     outputNames.push_back(a.name);
   Tensors inputs, outputs;
-  std::vector<std::string> notes;
+  std::string widened;
   if (!selectInputs(files, inputNames, signature.mixer, inputs, error) || !checkOutputs(options, outputNames, error) ||
-      !convertInputs(options, signature, files, inputs, notes, error))
+      !convertInputs(options, signature, files, inputs, widened, error))
+    return fail(options, error);
+  if (std::vector<int64_t> symbols; !options.sizes.empty() && (!bindArguments(signature, inputs, symbols, error) ||
+                                                               !sizesAgree(signature, options.sizes, symbols, error)))
     return fail(options, error);
   if (int status = session.openKernel(inputs))
     return status;
-  for (const std::string &note : notes)
-    fmt::print(stderr, "attnc: note: {}\n", note);
+  if (!widened.empty())
+    warn(Msg::A730, widened);
 
   ThreadPool pool(options.threads);
   auto start = std::chrono::steady_clock::now();

@@ -28,14 +28,13 @@ private:
 
 class SizeSolver {
 public:
-  SizeSolver(const Signature &signature, std::vector<int64_t> &symbols, std::string &error)
+  SizeSolver(const Signature &signature, std::vector<int64_t> &symbols, Error &error)
       : sig_(signature), symbols_(symbols), error_(error) {}
 
   bool run(const std::map<std::string, int64_t> &sizes, int set) {
     symbols_.assign(sig_.symbols.size(), -1);
-    for (auto &[name, value] : sizes)
-      if (!fix(name, value))
-        return false;
+    if (!fixAll(sizes))
+      return false;
     std::vector<int64_t> fixed = symbols_;
     // Defaults by order of declaration: batch and heads come first in most signatures.
     static const int64_t outer[kSizeSets][6] = {
@@ -56,10 +55,17 @@ public:
       if (fits())
         return true;
     }
-    error_ = sizes.empty()
-                 ? "no small extents satisfy the mixer's `require` and lengths; give --sizes"
-                 : "no small extents go with these --sizes under the mixer's `require` and lengths; give more of them";
+    error_ = Error(Msg::A922, sig_.mixer, sizes.empty() ? "" : " and these --sizes")
+                 .withHelp(sizes.empty() ? "give --sizes" : "give other or more --sizes");
     return false;
+  }
+
+  /// Takes what --sizes says; what is known already must agree.
+  bool fixAll(const std::map<std::string, int64_t> &sizes) {
+    for (auto &[name, value] : sizes)
+      if (!fix(name, value))
+        return false;
+    return true;
   }
 
 private:
@@ -68,25 +74,19 @@ private:
     if (auto known = extentEval(e, symbols_)) {
       if (*known == value)
         return true;
-      error_ = fmt::format("--sizes {}={}: this extent is {}", name, value, *known);
-      return false;
+      return error_.report(Msg::A919, name, value, *known);
     }
     ExtentRef rest = extentSpecialise(e, symbols_);
     for (size_t i = 0; i < symbols_.size(); ++i) {
       int64_t factor = 0, offset = 0;
       if (symbols_[i] >= 0 || !extentUses(rest, int(i)) || !extentLinear(rest, int(i), factor, offset) || factor == 0)
         continue;
-      if ((value - offset) % factor != 0 || (value - offset) / factor < 0) {
-        error_ = fmt::format("--sizes {}={}: this extent is {}, which cannot have that value", name, value,
-                             extentText(rest, names()));
-        return false;
-      }
+      if ((value - offset) % factor != 0 || (value - offset) / factor < 0)
+        return error_.report(Msg::A920, name, value, extentText(rest, names()));
       symbols_[i] = (value - offset) / factor;
       return true;
     }
-    error_ = fmt::format("--sizes {}={}: this extent is {}; give the extents it is made of", name, value,
-                         extentText(rest, names()));
-    return false;
+    return error_.report(Msg::A921, name, value, extentText(rest, names()));
   }
 
   bool fix(const std::string &name, int64_t value) {
@@ -105,12 +105,10 @@ private:
             known.push_back(d.axes[k]);
           }
         }
-    std::string best = nearestName(name, known), list;
-    for (const std::string &n : names())
-      list += (list.empty() ? "" : ", ") + n;
-    error_ = fmt::format("--sizes {}={}: mixer {} has no axis or extent '{}'{}", name, value, sig_.mixer, name,
-                         best.empty() ? fmt::format("; its extents are {}", list)
-                                      : fmt::format("; did you mean '{}'?", best));
+    std::string near = nearestName(name, known);
+    error_ = Error(Msg::A918, name, value, sig_.mixer)
+                 .withHelp(near.empty() ? suggestion(name, names(), "its extents are")
+                                        : fmt::format("did you mean `{}`?", near));
     return false;
   }
 
@@ -138,28 +136,31 @@ private:
 
   const Signature &sig_;
   std::vector<int64_t> &symbols_;
-  std::string &error_;
+  Error &error_;
 };
 
 } // namespace
 
 bool sampleSizes(const Signature &signature, const std::map<std::string, int64_t> &sizes, int set,
-                 std::vector<int64_t> &symbols, std::string &error) {
+                 std::vector<int64_t> &symbols, Error &error) {
   return SizeSolver(signature, symbols, error).run(sizes, set);
 }
 
+bool sizesAgree(const Signature &signature, const std::map<std::string, int64_t> &sizes, std::vector<int64_t> symbols,
+                Error &error) {
+  return SizeSolver(signature, symbols, error).fixAll(sizes);
+}
+
 bool sampleInputs(const Signature &signature, const std::vector<int64_t> &symbols, const std::set<std::string> &leftOut,
-                  DType undeclared, uint64_t seed, Tensors &inputs, std::string &error) {
+                  DType undeclared, uint64_t seed, Tensors &inputs, Error &error) {
   uint64_t index = 0;
   for (const Argument &a : signature.inputs) {
     Random random(seed * 1000 + ++index);
     if (leftOut.count(a.name))
       continue;
     HostTensor t;
-    if (!HostTensor::allocate(a.dtype.value_or(undeclared), argumentShape(a, symbols), t)) {
-      error = fmt::format("not enough memory for input '{}'", a.name);
-      return false;
-    }
+    if (!HostTensor::allocate(a.dtype.value_or(undeclared), argumentShape(a, symbols), t))
+      return error.report(Msg::A800, fmt::format("input `{}`", a.name));
     int64_t count = t.count();
     int64_t bound = a.indexBound ? extentEval(a.indexBound, symbols).value_or(0) : 5;
     for (int64_t i = 0; i < count; ++i) {

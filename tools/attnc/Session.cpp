@@ -65,13 +65,14 @@ const std::string &compilerStamp() {
 }
 
 int checkTargetOption(const Options &options, TargetUse use) {
-  std::string error, arch = options.arch;
-  if (!checkTarget(options.target, options.arch, error))
-    return fail(options, error);
+  if (int status = checkTargetNames(options))
+    return status;
+  Error error;
+  std::string arch = options.arch;
   if (use == TargetUse::Named || resolveArch(options.target, arch, error))
     return kDone;
   if (use == TargetUse::Compiled)
-    error += "; to compile for a GPU that is not here, name its arch: --arch sm_90a";
+    error.withHelp("to compile for a GPU that is not here, name its arch: --arch sm_90a");
   return fail(options, error, kUnavailable);
 }
 
@@ -81,13 +82,13 @@ bool askCompiler(const Options &options, const CompileRequest &request, CompileA
   static void *library = dlopen(libraryPath().c_str(), RTLD_LAZY | RTLD_LOCAL);
   if (!library) {
     const char *why = dlerror();
-    fail(options, fmt::format("the compiler's library cannot be opened: {}", why ? why : libraryPath()), kUnavailable);
+    fail(options, Error(Msg::A816, why ? why : libraryPath()).withHelp(kNoCompiler), kUnavailable);
     return false;
   }
   auto compile = reinterpret_cast<Compile>(dlsym(library, "attnc_private_compile"));
   auto release = reinterpret_cast<Free>(dlsym(library, "attnc_private_free"));
   if (!compile || !release) {
-    fail(options, fmt::format("{} is not the compiler's library of this attnc", libraryPath()), kUnavailable);
+    fail(options, Error(Msg::A814, libraryPath()), kUnavailable);
     return false;
   }
   std::string bytes = serializeRequest(request);
@@ -98,21 +99,17 @@ bool askCompiler(const Options &options, const CompileRequest &request, CompileA
   bool good = !failed && parseAnswer({data, size}, answer);
   release(data);
   if (!good)
-    fail(options,
-         failed ? "out of memory while compiling" : fmt::format("{} does not belong to this attnc", libraryPath()));
+    fail(options, failed ? Error(Msg::A800, "compiling") : Error(Msg::A814, libraryPath()));
   return good;
 }
 
 int statusOf(const Options &options, const CompileAnswer &answer) {
-  std::fwrite(answer.messages.data(), 1, answer.messages.size(), stderr);
+  if (answer.error || answer.status == CompileAnswer::Done)
+    std::fwrite(answer.messages.data(), 1, answer.messages.size(), stderr);
   if (answer.status == CompileAnswer::Done)
     return kDone;
-  if (options.json) {
-    Json json;
-    json.beginObject().field("ok", false).field("error", answer.messages).endObject();
-    printOut(json.text() + "\n");
-  }
-  return answer.status == CompileAnswer::Unavailable ? kUnavailable : kWrong;
+  return fail(options, answer.error ? answer.error : Error::rendered(answer.messages),
+              answer.status == CompileAnswer::Unavailable ? kUnavailable : kWrong);
 }
 
 Session::Session(const Options &options)
@@ -146,7 +143,7 @@ int Session::openSignature(const std::set<std::string> &given) {
   Tensors names;
   for (const std::string &name : given)
     names[name];
-  std::string error;
+  Error error;
   if (!leftOutInputs(*chosen.mixer, names, leftOut_, error))
     return fail(options_, error);
   std::unique_ptr<Program> program = checkChosen(options_, chosen, leftOut_);
@@ -194,14 +191,14 @@ CompileRequest Session::request(const VariantKey &key) const {
   q.variant.leftOut = leftOut_;
   q.target = options_.target;
   q.arch = options_.arch.empty() ? "native" : options_.arch;
-  std::string error; // was looked at in checkTargetOption
+  Error error; // was looked at in checkTargetOption
   resolveArch(q.target, q.arch, error);
   q.cacheDirectory = cache_.directory();
   q.compilerStamp = compilerStamp();
   return q;
 }
 
-MixerStatus Session::compile(const VariantKey &variant, KernelBlob &blob, bool &generated, std::string &error) {
+MixerStatus Session::compile(const VariantKey &variant, KernelBlob &blob, bool &generated, Error &error) {
   CompileRequest q = request(variant);
   CacheKey key;
   key.add("kernel")
@@ -216,7 +213,8 @@ MixerStatus Session::compile(const VariantKey &variant, KernelBlob &blob, bool &
   std::string mapKey = key.finish(), payload, bytes;
   if (!signatureKey_.empty() && cache_.read('M', mapKey, payload)) {
     ByteReader r(payload);
-    std::string irHash = r.text(), messages = r.text(), damage;
+    std::string irHash = r.text(), messages = r.text();
+    Error damage;
     if (r.atEnd() && cache_.read('K', blobKey(irHash, q), bytes) && parseBlob(bytes, blob, damage)) {
       std::fwrite(messages.data(), 1, messages.size(), stderr);
       kernelCached_ = true;
@@ -242,17 +240,17 @@ int Session::openKernel(const Tensors &inputs) {
   auto start = std::chrono::steady_clock::now();
   if (!mixer_) {
     MixerCompiler compiler;
-    compiler.signature = [this](const std::set<std::string> &, Signature &signature, std::string &) {
+    compiler.signature = [this](const std::set<std::string> &, Signature &signature, Error &) {
       signature = signature_;
       return MixerStatus::Done;
     };
-    compiler.compile = [this](const VariantKey &key, KernelBlob &blob, bool &generated, std::string &error) {
+    compiler.compile = [this](const VariantKey &key, KernelBlob &blob, bool &generated, Error &error) {
       return compile(key, blob, generated, error);
     };
     mixer_ = std::make_shared<Mixer>(signature_, std::move(compiler));
   }
   std::vector<TensorView> views = viewsOf(signature_.inputs, inputs);
-  std::string error;
+  Error error;
   MixerStatus status = mixer_->bind(views, binding_, error);
   if (status != MixerStatus::Done)
     return compilerStatus_ != kDone ? compilerStatus_
@@ -265,14 +263,13 @@ int Session::run(const Tensors &inputs, Tensors &outputs, ThreadPool &pool) {
   int64_t limit = options_.workspaceLimit > 0 ? options_.workspaceLimit : defaultWorkspaceLimit();
   size_t bytes = Mixer::hostWorkspaceBytes(*binding_);
   if (bytes > workspace_.size && int64_t(bytes) <= limit && !workspace_.resize(bytes))
-    return fail(options_,
-                fmt::format("not enough memory: this call needs {} for intermediates", bytesText(int64_t(bytes))));
+    return fail(options_, Error(Msg::A800, fmt::format("{} of intermediates", bytesText(int64_t(bytes)))));
   if (outputs.empty() && int64_t(bytes) <= limit)
     for (size_t i = 0; i < signature_.outputs.size(); ++i) {
       HostTensor tensor;
       const std::string &name = signature_.outputs[i].name;
       if (!HostTensor::allocate(Mixer::outputDType(*binding_, i), Mixer::outputShape(*binding_, i), tensor))
-        return fail(options_, fmt::format("not enough memory for output '{}'", name));
+        return fail(options_, Error(Msg::A800, fmt::format("output `{}`", name)));
       outputs[name] = tensor;
     }
   Mixer::Call call;
@@ -281,12 +278,12 @@ int Session::run(const Tensors &inputs, Tensors &outputs, ThreadPool &pool) {
   call.workspaceSize = workspace_.size;
   call.workspaceLimit = limit;
   std::vector<TensorView> in = viewsOf(signature_.inputs, inputs), out = viewsOf(signature_.outputs, outputs);
-  std::string error;
+  Error error;
   MixerStatus status = mixer_->run(*binding_, in.data(), out.data(), call, error);
   if (status == MixerStatus::Done)
     return kDone;
   if (status == MixerStatus::OverLimit)
-    error += "; --workspace-limit raises it";
+    error.withHelp("--workspace-limit raises it");
   return fail(options_, error);
 }
 

@@ -47,7 +47,7 @@ public:
   CompileRequest request(const VariantKey &key) const;
 
 private:
-  MixerStatus compile(const VariantKey &key, KernelBlob &blob, bool &generated, std::string &error);
+  MixerStatus compile(const VariantKey &key, KernelBlob &blob, bool &generated, Error &error);
   const Options &options_;
   KernelCache cache_;
   std::string text_;

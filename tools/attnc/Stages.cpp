@@ -21,13 +21,15 @@ int emitStage(const Options &options) {
   bool code = stage == "ptx" || stage == "cubin" || stage == "kernel";
   if (int status = checkTargetOption(actual, code ? TargetUse::Compiled : TargetUse::Named))
     return status;
-  if (options.output.empty() && (stage == "obj" || stage == "kernel" || stage == "cubin") && isatty(1))
-    return fail(options, fmt::format("--emit={} is not text; give -o FILE", stage));
+  bool binary = stage == "obj" || stage == "kernel" || stage == "cubin";
+  if (binary &&
+      ((options.output.empty() && isatty(1)) || (options.json && (options.output.empty() || options.output == "-"))))
+    return fail(options, Error(Msg::A914, stage).withHelp("-o FILE"));
 
   Session session(actual);
   if (int status = session.openWithAllInputs())
     return status;
-  std::string error;
+  Error error;
   std::vector<int64_t> symbols(session.signature().symbols.size(), -1);
   if (!options.sizes.empty() && !sampleSizes(session.signature(), options.sizes, 0, symbols, error))
     return fail(options, error);
@@ -38,11 +40,8 @@ int emitStage(const Options &options) {
     return kUnavailable;
   if (int status = statusOf(options, answer))
     return status;
-  if (!writeBytes(options.output,
-                  stage == "kernel" ? Mixer::package(session.signature(), q.variant, answer.blob) : answer.stage,
-                  error))
-    return fail(options, error);
-  return kDone;
+  return writeStage(options, session.signature().mixer,
+                    stage == "kernel" ? Mixer::package(session.signature(), q.variant, answer.blob) : answer.stage);
 }
 
 } // namespace attnc::cli

@@ -108,17 +108,19 @@ public:
       if (int status = sweep(optional, true))
         return status;
     if (calls_ == 0)
-      return fail(options_, refused_.empty() ? "no default extents suit this mixer; give --sizes" : refused_);
+      return fail(options_,
+                  refused_ ? refused_ : Error(Msg::A922, chosen_.mixer->name.text, "").withHelp("give --sizes"));
     json_.endArray();
-    std::vector<std::string> oneSided = conditions_.oneSided();
+    std::vector<Conditions::OneSided> oneSided = conditions_.oneSided();
     json_.key("one_sided").beginArray();
-    for (const std::string &s : oneSided)
-      json_.value(s);
+    for (const Conditions::OneSided &s : oneSided)
+      json_.value(fmt::format("{}: `{}` was {} on all inputs", s.place, s.condition, s.value));
     json_.endArray().field("ok", ok_).endObject();
     if (options_.json && !printOut(json_.text() + "\n"))
       return kWrong;
-    for (const std::string &s : oneSided)
-      fmt::print(stderr, "{}: the other side is not verified\n", s);
+    for (const Conditions::OneSided &s : oneSided)
+      fmt::print(stderr, "{}: warning[{}]: {}\n", s.place, msgName(Msg::A929),
+                 msgText(Msg::A929, {s.condition, s.value ? "true" : "false"}));
     if (!options_.json &&
         !printOut(fmt::format("{} {}: {} calls, {}\n", ok_ ? "verified" : "FAILED", chosen_.mixer->name.text, calls_,
                               ok_ ? fmt::format("worst error {:.2g} of the {:.2g} allowed", worst_, worstAllowed_)
@@ -165,7 +167,7 @@ private:
   std::map<std::string, double> sensitivity(const Program &program, const std::vector<int64_t> &symbols,
                                             const Tensors &inputs, const Tensors &expected) {
     Tensors moved, outputs;
-    std::string error;
+    Error error;
     std::map<std::string, double> change;
     uint64_t state = options_.seed + 1;
     for (auto &[name, tensor] : inputs) {
@@ -196,7 +198,7 @@ private:
 
   int one(const Program &program, Session &session, const std::set<std::string> &leftOut, int set, bool mayFail) {
     const Signature &signature = session.signature();
-    std::string error;
+    Error error;
     std::vector<int64_t> symbols, bound;
     Tensors inputs, expected, outputs;
     if (!sampleSizes(signature, options_.sizes, set, symbols, error))
@@ -263,11 +265,9 @@ private:
   }
 
   /// As DIR/CALL.inputs.safetensors and DIR/CALL.expected.safetensors, calls counted from 0 as in --json.
-  bool save(const Tensors &inputs, const Tensors &expected, std::string &error) const {
-    if (mkdir(options_.save.c_str(), 0777) != 0 && errno != EEXIST) {
-      error = fmt::format("--save {}: the folder cannot be made: {}", options_.save, std::strerror(errno));
-      return false;
-    }
+  bool save(const Tensors &inputs, const Tensors &expected, Error &error) const {
+    if (mkdir(options_.save.c_str(), 0777) != 0 && errno != EEXIST)
+      return error.report(Msg::A601, options_.save, std::strerror(errno));
     std::string name = fmt::format("{}/{}", options_.save, calls_);
     return writeSafetensors(name + ".inputs.safetensors", inputs, error) &&
            writeSafetensors(name + ".expected.safetensors", expected, error);
@@ -278,7 +278,7 @@ private:
   Chosen chosen_;
   Conditions conditions_;
   Json json_;
-  std::string refused_;
+  Error refused_;
   bool ok_ = true;
   int calls_ = 0;
   double worst_ = 0, worstAllowed_ = 0, referenceSeconds_ = 0;

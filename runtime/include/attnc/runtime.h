@@ -65,7 +65,7 @@ typedef struct {
 } attnc_diagnostic;
 
 ATTNC_API attnc_code attnc_error_code(const attnc_error *error);
-/* All of it as text, with source lines and carets where there are diagnostics. Lives as long as the error. */
+/* All of it as text, with source lines and carets where it has places in a spec. Lives as long as the error. */
 ATTNC_API const char *attnc_error_message(const attnc_error *error);
 ATTNC_API size_t attnc_error_diagnostic_count(const attnc_error *error);
 /* False when |index| is too large. */
