@@ -53,7 +53,7 @@ struct Blocking {
 class Emitter {
 public:
   Emitter(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, const Contraction &c, Value scratch,
-          const Packed *packed)
+          const PackedOperands *packed)
       : ir(ir), scope(scope), machine(machine), nest(nest), c(c), packed(packed), body(nest.getBody().front()),
         elem(body.getTerminator()->getOperand(0).getType()), blocking(machine, elem), numPar(nest.getNumPar()) {
     for (auto [lo, hi] : llvm::zip(nest.getParLo(), nest.getParHi()))
@@ -65,9 +65,10 @@ public:
     bBase = at(blocking.mc * blocking.lda);
     cBase = at(blocking.mc * blocking.lda + blocking.kc * blocking.nc);
     flags = {at(blocking.elements() - 64), {ir.i64(1)}, ir.getI1Type(), false};
-    isPacked = packed ? ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ne, outside(packed->use), ir.i64(0))
-                      : Value(ir.create<arith::ConstantIntOp>(0, 1));
-    findDirect();
+    isPacked = packed && packed->b
+                   ? ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ne, outside(packed->b->use), ir.i64(0))
+                   : Value(ir.create<arith::ConstantIntOp>(0, 1));
+    findA();
   }
 
   void emit() { overOuter(0); }
@@ -114,7 +115,7 @@ private:
       // B first: it may stay packed although this block of A is skipped.
       ir.when(both(negate(isPacked), mustPackB(n.first, m.first)), [&] { packB(n, k); });
       auto work = [&] {
-        ir.when(negate(isDirect), [&] { packA(m, k); });
+        ir.when(negate(ir.createOrFold<arith::OrIOp>(isDirect, isPackedA)), [&] { packA(m, k); });
         Value first = c.onA.empty() ? isFirst(k0) : Value(ir.create<arith::ConstantIntOp>(0, 1));
         auto blocked = [&] { tiles(m, n, k, first); };
         if (c.onA.empty() && c.onB.empty())
@@ -366,52 +367,23 @@ private:
 
   //===--- Operands where they are ---===//
 
-  /// How an index moves with a position; nothing: not in equal steps.
-  static std::optional<int64_t> slope(Value v, BlockArgument position) {
-    if (v == position)
-      return 1;
-    Operation *op = v.getDefiningOp();
-    if (!op || op->getBlock() != position.getOwner())
-      return 0;
-    SmallVector<int64_t> slopes;
-    for (Value operand : op->getOperands()) {
-      if (isa<tile::BufType>(operand.getType()))
-        continue;
-      std::optional<int64_t> s = slope(operand, position);
-      if (!s)
-        return std::nullopt;
-      slopes.push_back(*s);
-    }
-    if (llvm::all_of(slopes, [](int64_t s) { return s == 0; }))
-      return 0;
-    if (isa<arith::AddIOp>(op))
-      return slopes[0] + slopes[1];
-    if (isa<arith::SubIOp>(op))
-      return slopes[0] - slopes[1];
-    return std::nullopt;
-  }
-
-  /// A that is an element of a tensor, neighbours in m or in k side by side, is read where it is.
-  void findDirect() {
-    isDirect = ir.create<arith::ConstantIntOp>(0, 1);
-    tile::LoadOp load;
-    if (c.a.size() == 1 && !c.a[0].divides && c.onA.empty() && c.onB.empty() && c.both.empty())
-      load = c.a[0].value.getDefiningOp<tile::LoadOp>();
-    if (!load || load->getBlock() != &body || load.getBuffer().getType().getElementType() != elem)
+  /// Where A may be read.
+  void findA() {
+    Value no = ir.create<arith::ConstantIntOp>(0, 1);
+    isDirect = no;
+    isPackedA = packed && packed->a
+                    ? ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ne, outside(packed->a->use), ir.i64(0))
+                    : no;
+    plain = plainA(nest, c);
+    if (!plain)
       return;
-    Value rows = ir.i64(0), columns = rows;
-    for (auto [index, stride] : llvm::zip(load.getIndices(), scope.buffers.lookup(load.getBuffer()).strides)) {
-      std::optional<int64_t> m = slope(index, body.getArgument(c.m)), k = slope(index, body.getArgument(c.k));
-      if (!m || !k)
-        return;
-      rows = ir.add(rows, ir.mul(stride, ir.i64(*m)));
-      columns = ir.add(columns, ir.mul(stride, ir.i64(*k)));
-    }
     TALLY("cpu: an operand read where it is");
-    direct = load;
-    directRows = rows;
-    directColumns = columns;
-    isDirect = ir.createOrFold<arith::OrIOp>(equal(rows, ir.i64(1)), equal(columns, ir.i64(1)));
+    const Buffer &buffer = scope.buffers.lookup(plain->load.getBuffer());
+    directRows = step(ir, buffer, plain->m);
+    directColumns = step(ir, buffer, plain->k);
+    Value inRows = near(ir, directColumns);
+    isPackedA = both(negate(inRows), isPackedA);
+    isDirect = both(negate(isPackedA), ir.createOrFold<arith::OrIOp>(inRows, near(ir, directRows)));
   }
 
   /// Element (m, k) of A is at base + (m - m0) * row + (k - k0) * column.
@@ -419,16 +391,35 @@ private:
     Value base, row, column;
   };
   Rows rowsOfA(Value m0, Value k0) {
-    Rows packedRows{aBase, ir.i64(blocking.lda), ir.i64(1)};
-    if (!direct)
-      return packedRows;
+    Rows own{aBase, ir.i64(blocking.lda), ir.i64(1)};
+    if (packed && packed->a) {
+      const Packed &a = *packed->a;
+      const Buffer &buffer = scope.buffers.lookup(a.buffer);
+      size_t d = a.dims.size();
+      Value at = ir.add(inDims(a), ir.mul(ir.sub(m0, outside(a.rowLo)), buffer.strides[d]));
+      at = ir.add(at, ir.sub(k0, outside(a.kLo)));
+      own = {choose(isPackedA, ir.offset(elem, buffer.base, at), own.base),
+             choose(isPackedA, buffer.strides[d], own.row), own.column};
+    }
+    if (!plain)
+      return own;
     Point point(ir, scope, 1);
     for (auto [dim, place] : places)
       point.bind(body.getArgument(dim), place);
     point.bind(body.getArgument(c.m), m0);
     point.bind(body.getArgument(c.k), k0);
-    return {choose(isDirect, point.place(direct), packedRows.base), choose(isDirect, directRows, packedRows.row),
-            choose(isDirect, directColumns, packedRows.column)};
+    return {choose(isDirect, point.place(plain->load), own.base), choose(isDirect, directRows, own.row),
+            choose(isDirect, directColumns, own.column)};
+  }
+
+  /// Where the part of a packed operand begins that belongs to the positions around.
+  Value inDims(const Packed &p) {
+    Value at = ir.i64(0);
+    for (auto [d, stride] : llvm::zip(p.dims, scope.buffers.lookup(p.buffer).strides)) {
+      Value place = d.grid ? outside(d.grid) : places.lookup(d.nest);
+      at = ir.add(at, ir.mul(ir.sub(place, outside(d.lo)), stride));
+    }
+    return at;
   }
 
   /// Element (k, n) of B is at base + (n - n0) / panel * stride + (k - k0) * panel + (n - n0) % panel.
@@ -437,23 +428,23 @@ private:
   };
   Panels panelsOfB(Value n0, Value k0) {
     Panels own{bBase, ir.i64(blocking.kc * blocking.panel)};
-    if (!packed)
+    if (!packed || !packed->b)
       return own;
-    const Buffer &buffer = scope.buffers.lookup(packed->buffer);
-    Value at = ir.i64(0);
-    for (auto [i, d] : llvm::enumerate(packed->dims)) {
-      Value place = d.grid ? outside(d.grid) : places.lookup(d.nest);
-      at = ir.add(at, ir.mul(ir.sub(place, outside(d.lo)), buffer.strides[i]));
-    }
-    size_t p = packed->dims.size();
-    Value panel = ir.createOrFold<arith::DivSIOp>(ir.sub(n0, outside(packed->nLo)), ir.i64(blocking.panel));
-    at = ir.add(at, ir.mul(panel, buffer.strides[p]));
-    at = ir.add(at, ir.mul(ir.sub(k0, outside(packed->kLo)), ir.i64(blocking.panel)));
+    const Packed &p = *packed->b;
+    const Buffer &buffer = scope.buffers.lookup(p.buffer);
+    size_t d = p.dims.size();
+    Value panel = ir.createOrFold<arith::DivSIOp>(ir.sub(n0, outside(p.rowLo)), ir.i64(blocking.panel));
+    Value at = ir.add(inDims(p), ir.mul(panel, buffer.strides[d]));
+    at = ir.add(at, ir.mul(ir.sub(k0, outside(p.kLo)), ir.i64(blocking.panel)));
     return {choose(isPacked, ir.offset(elem, buffer.base, at), own.base),
-            choose(isPacked, buffer.strides[p], own.stride)};
+            choose(isPacked, buffer.strides[d], own.stride)};
   }
 
   //===--- Register tiles ---===//
+
+  /// Whether A, whether B may be elsewhere than in the kernel's own packing buffer.
+  bool readsRows() const { return plain || (packed && packed->a); }
+  bool hasPanels() const { return packed && packed->b; }
 
   /// In a function of its own, called by all contractions of the kind: what is constant in one of them is not known in
   /// it.
@@ -467,13 +458,13 @@ private:
                             ir.sub(nBounds.second, nBounds.first),
                             ir.sub(kBounds.second, kBounds.first),
                             first};
-    if (direct)
+    if (readsRows())
       args.append({rows.row, rows.column});
-    if (packed)
+    if (hasPanels())
       args.push_back(panels.stride);
     std::string name = elem.isF32() ? "tiles_f32" : "tiles_f64";
-    name += direct ? "_direct" : "";
-    name += packed ? "_packed" : "";
+    name += readsRows() ? "_direct" : "";
+    name += hasPanels() ? "_packed" : "";
     auto module = nest->getParentOfType<ModuleOp>();
     auto func = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
     if (!func) {
@@ -484,8 +475,8 @@ private:
       func = ir.create<LLVM::LLVMFuncOp>(name, type, LLVM::Linkage::Internal, /*dsoLocal=*/true);
       ir.setInsertionPointToStart(func.addEntryBlock(ir));
       auto at = func.getArguments();
-      Rows a{at[0], direct ? Value(at[7]) : ir.i64(blocking.lda), direct ? Value(at[8]) : ir.i64(1)};
-      emitTiles(a, {at[1], packed ? Value(at.back()) : ir.i64(blocking.kc * blocking.panel)}, at[2], at[3], at[4],
+      Rows a{at[0], readsRows() ? Value(at[7]) : ir.i64(blocking.lda), readsRows() ? Value(at[8]) : ir.i64(1)};
+      emitTiles(a, {at[1], hasPanels() ? Value(at.back()) : ir.i64(blocking.kc * blocking.panel)}, at[2], at[3], at[4],
                 at[5], at[6]);
       ir.create<LLVM::ReturnOp>(ValueRange());
     }
@@ -513,7 +504,7 @@ private:
     SmallVector<Value> rowAt;
     for (int64_t r = 0; r < blocking.rows; ++r) {
       Value row = ir.i64(r);
-      if (direct)
+      if (readsRows())
         row = ir.min(row, ir.sub(left, ir.i64(1)));
       rowAt.push_back(ir.mul(row, a.row));
     }
@@ -525,7 +516,7 @@ private:
       Value row = ir.offset(elem, b, ir.mul(k, ir.i64(blocking.panel)));
       Value b0 = ir.create<LLVM::LoadOp>(type, row, 64);
       Value b1 = ir.create<LLVM::LoadOp>(type, ir.offset(elem, row, ir.i64(blocking.width)), machine.vectorBytes);
-      if (packed) {
+      if (hasPanels()) {
         Value r = ir.offset(elem, ahead, ir.mul(k, ir.i64(blocking.panel)));
         ir.create<LLVM::Prefetch>(r, 0, 2, 1);
         ir.create<LLVM::Prefetch>(ir.offset(elem, r, ir.i64(blocking.width)), 0, 2, 1);
@@ -560,7 +551,7 @@ private:
   const Machine &machine;
   tile::NestOp nest;
   const Contraction &c;
-  const Packed *packed;
+  const PackedOperands *packed;
   Block &body;
   Type elem;
   Blocking blocking;
@@ -569,8 +560,9 @@ private:
   DenseMap<int, Value> places; ///< positions of the dims that loops outside have fixed
   Value aBase, bBase, cBase;
   Value isPacked; ///< whether B is
+  Value isPackedA;
   Value isDirect; ///< whether A is read where it is
-  tile::LoadOp direct;
+  std::optional<PlainOperand> plain;
   Value directRows, directColumns; ///< elements from one m, from one k to the next
   Buffer flags;
 };
@@ -582,6 +574,6 @@ int64_t cpu::contractionScratch(const Machine &machine, Type elem) {
 }
 
 void cpu::emitContraction(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, const Contraction &c,
-                          Value scratch, const Packed *packed) {
+                          Value scratch, const PackedOperands *packed) {
   Emitter(ir, scope, machine, nest, c, scratch, packed).emit();
 }

@@ -20,7 +20,7 @@ struct Contraction {
   llvm::SmallVector<int> outerRed;         ///< the other red dims
 };
 
-/// An operand packed as a whole: buffer[dims..., panel of n, k, n in the panel].
+/// An operand packed as a whole: A as buffer[dims..., m, k], B as buffer[dims..., panel of n, k, n in the panel].
 struct Packed {
   /// A dim of the nest, or a grid position of the kernel (`grid`); its first position is row 0 of the buffer.
   struct Dim {
@@ -28,12 +28,29 @@ struct Packed {
     mlir::Value grid, lo;
   };
   mlir::Value buffer; ///< tile.alloc of the program
-  mlir::Value use;    ///< i64 of the program; 0: the kernel packs for itself
+  mlir::Value use;    ///< i64 of the program; 0: the kernel does without
   llvm::SmallVector<Dim> dims;
-  mlir::Value nLo, kLo;
+  mlir::Value rowLo, kLo; ///< first m or n, first k
+};
+
+/// Of a plain A only used where its neighbours along k do not share cache lines.
+struct PackedOperands {
+  std::optional<Packed> a, b;
   /// All that the kernel needs of the program.
   llvm::SmallVector<mlir::Value> values() const;
 };
+
+/// A that is one element of a tensor; every index moves with m and k by so much.
+struct PlainOperand {
+  tile::LoadOp load;
+  llvm::SmallVector<int64_t> m, k;
+};
+std::optional<PlainOperand> plainA(tile::NestOp nest, const Contraction &c);
+
+/// Elements from one position to the next.
+mlir::Value step(Ir &ir, const Buffer &buffer, llvm::ArrayRef<int64_t> slopes);
+/// Whether elements so far apart share cache lines.
+mlir::Value near(Ir &ir, mlir::Value step);
 
 std::optional<Contraction> matchContraction(tile::NestOp nest);
 
@@ -51,6 +68,6 @@ int64_t contractionScratch(const Machine &machine, mlir::Type elem);
 /// Emits the blocked form. The caller has checked that blocking pays. `packed`: its B, if it is packed before the
 /// kernel.
 void emitContraction(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, const Contraction &c,
-                     mlir::Value scratch, const Packed *packed);
+                     mlir::Value scratch, const PackedOperands *packed);
 
 } // namespace attnc::cpu

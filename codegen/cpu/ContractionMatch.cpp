@@ -217,3 +217,58 @@ Value cpu::product(OpBuilder &b, Location loc, Type elem, ArrayRef<Contraction::
     p = b.create<arith::SelectOp>(loc, on, p, b.create<arith::ConstantOp>(loc, b.getFloatAttr(elem, 0)));
   return p;
 }
+
+/// How an index moves with a position; nothing: not in equal steps.
+static std::optional<int64_t> slope(Value v, BlockArgument position) {
+  if (v == position)
+    return 1;
+  Operation *op = v.getDefiningOp();
+  if (!op || op->getBlock() != position.getOwner())
+    return 0;
+  SmallVector<int64_t> slopes;
+  for (Value operand : op->getOperands()) {
+    if (isa<tile::BufType>(operand.getType()))
+      continue;
+    std::optional<int64_t> s = slope(operand, position);
+    if (!s)
+      return std::nullopt;
+    slopes.push_back(*s);
+  }
+  if (llvm::all_of(slopes, [](int64_t s) { return s == 0; }))
+    return 0;
+  if (isa<arith::AddIOp>(op))
+    return slopes[0] + slopes[1];
+  if (isa<arith::SubIOp>(op))
+    return slopes[0] - slopes[1];
+  return std::nullopt;
+}
+
+std::optional<PlainOperand> cpu::plainA(tile::NestOp nest, const Contraction &c) {
+  Block &body = nest.getBody().front();
+  PlainOperand plain;
+  if (c.a.size() == 1 && !c.a[0].divides && c.onA.empty() && c.onB.empty() && c.both.empty())
+    plain.load = c.a[0].value.getDefiningOp<tile::LoadOp>();
+  if (!plain.load || plain.load->getBlock() != &body ||
+      plain.load.getBuffer().getType().getElementType() != plain.load.getType())
+    return std::nullopt;
+  for (Value index : plain.load.getIndices()) {
+    std::optional<int64_t> m = slope(index, body.getArgument(c.m)), k = slope(index, body.getArgument(c.k));
+    if (!m || !k)
+      return std::nullopt;
+    plain.m.push_back(*m);
+    plain.k.push_back(*k);
+  }
+  return plain;
+}
+
+Value cpu::step(Ir &ir, const Buffer &buffer, ArrayRef<int64_t> slopes) {
+  Value step = ir.i64(0);
+  for (auto [slope, stride] : llvm::zip(slopes, buffer.strides))
+    step = ir.add(step, ir.mul(stride, ir.i64(slope)));
+  return step;
+}
+
+Value cpu::near(Ir &ir, Value step) {
+  // 0 <= step <= 4 in one comparison.
+  return ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ule, step, ir.i64(4));
+}

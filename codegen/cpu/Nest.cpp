@@ -391,12 +391,13 @@ static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::Nest
   for (Value buffer : plan.unitBuffers)
     contiguous.buffers[buffer].strides.back() = ir.i64(1);
   NestPlan strided = planNest(scope, machine, nest, /*callerUnit=*/false);
-  strided.compact = true;
+  // A small body may stand twice.
+  strided.compact = std::distance(nest.getBody().front().begin(), nest.getBody().front().end()) > 8;
   ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan); }, [&] { emitLoops(ir, scope, nest, strided); });
 }
 
 void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, Value scratch,
-                   const Packed *packed) {
+                   const PackedOperands *packed) {
   std::optional<Contraction> c;
   if (machine.vectorise && scratch)
     c = matchContraction(nest);

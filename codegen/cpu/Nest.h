@@ -4,12 +4,12 @@
 
 namespace attnc::cpu {
 
-struct Packed;
+struct PackedOperands;
 
 /// Emits loops for the nest at the builder's place. `scratch`: memory of nestScratch() bytes, 64-byte aligned; null: do
-/// without. `packed`: an operand of its contraction.
+/// without. `packed`: operands of its contraction.
 void emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, mlir::Value scratch,
-              const Packed *packed = nullptr);
+              const PackedOperands *packed = nullptr);
 
 int64_t nestScratch(const Machine &machine, tile::NestOp nest);
 

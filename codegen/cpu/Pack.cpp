@@ -4,9 +4,12 @@
 //                                         tile.kernel { nest: C += A B }
 //
 // A contraction packs blocks of B where it stands, which is once per instance of its kernel and once per round of the
-// loops around it. Where B is the same in several of them it is packed here, once, as a whole. That asks for:
+// loops around it. Where B is the same in several of them it is packed here, once, as a whole.
+// An A that is an element of a tensor is packed in the same way, where its neighbours along k are far apart in memory.
+// That asks for:
 //
-//   * B is a function of positions of the nest and of the grid alone, over ranges that all instances together cover;
+//   * the operand is a function of positions of the nest and of the grid alone, over ranges that all instances together
+//   cover;
 //   * it reads nothing that the kernel writes;
 //   * it is at most as large as a tensor that it reads: some load has an index of its own for every position.
 //
@@ -21,10 +24,15 @@ using namespace mlir;
 using namespace attnc;
 using namespace attnc::cpu;
 
-SmallVector<Value> Packed::values() const {
-  SmallVector<Value> all{buffer, use, nLo, kLo};
-  for (const Dim &d : dims)
-    all.push_back(d.lo);
+SmallVector<Value> PackedOperands::values() const {
+  SmallVector<Value> all;
+  for (const std::optional<Packed> &p : {a, b}) {
+    if (!p)
+      continue;
+    all.append({p->buffer, p->use, p->rowLo, p->kLo});
+    for (const Packed::Dim &d : p->dims)
+      all.push_back(d.lo);
+  }
   return all;
 }
 
@@ -55,51 +63,50 @@ public:
     llvm::append_range(roots, c.both);
     for (auto &f : c.b)
       roots.push_back(f.value);
-    for (Value v : roots)
-      if (!collect(v))
-        return std::nullopt;
-    if (!dims.contains(body.getArgument(c.n)) || !dims.contains(body.getArgument(c.k)) || !bounded())
-      return std::nullopt;
-
-    DenseMap<Value, Total> totals;
-    DenseSet<Value> partition;
-    for (Value d : dims) {
-      std::optional<Total> t = total(d);
-      if (!t)
-        return std::nullopt;
-      totals[d] = *t;
-      partition.insert(t->by);
-    }
     int64_t panel = 2 * machine.vectorBytes / (elem().getIntOrFloatBitWidth() / 8);
-    Total n = totals[body.getArgument(c.n)], k = totals[body.getArgument(c.k)];
-    if (k.by || (n.by && n.size % panel))
+    std::optional<Packed> p = begin(roots, c.n, panel);
+    if (!p)
       return std::nullopt;
-    Value use = reused(partition);
-    if (!use)
-      return std::nullopt;
-
-    Packed p;
-    p.nLo = n.lo;
-    p.kLo = k.lo;
-    SmallVector<Value> extents, grid;
-    for (Value d : dims) {
-      auto arg = cast<BlockArgument>(d);
-      bool ofNest = arg.getOwner() == &body;
-      if (ofNest && (int(arg.getArgNumber()) == c.n || int(arg.getArgNumber()) == c.k))
-        continue;
-      p.dims.push_back({ofNest ? int(arg.getArgNumber()) : -1, ofNest ? Value() : d, totals[d].lo});
-      grid.push_back(sub(totals[d].hi, totals[d].lo));
-      extents.push_back(grid.back());
-    }
-    Value count = sub(n.hi, n.lo);
-    Value panels = b.createOrFold<arith::DivSIOp>(b.createOrFold<arith::AddIOp>(count, i64(panel - 1)), i64(panel));
+    Value panels = blocksOf(sub(row.hi, row.lo), panel);
     extents.append({panels, sub(k.hi, k.lo), i64(panel)});
-    Value rows = b.createOrFold<arith::AddIOp>(extents[extents.size() - 2], i64(kRows - 1));
-    grid.push_back(b.createOrFold<arith::MulIOp>(b.createOrFold<arith::DivSIOp>(rows, i64(kRows)), use));
-    p.use = use;
-    p.buffer = b.create<tile::AllocOp>(tile::BufType::get(elem(), extents.size()), extents);
-    emit(p, grid, n, k, panel);
-    TALLY("cpu: an operand packed once, before the kernel");
+    finishGrid(*p, sub(k.hi, k.lo));
+    b.create<tile::KernelOp>(grid, [&](OpBuilder &inner, Location loc, ValueRange at) {
+      ImplicitLocOpBuilder kb(loc, inner);
+      Bounds rows = start(kb, *p, at, k);
+      kb.create<tile::ForOp>(row.lo, row.hi, i64(panel), [&](OpBuilder &inner, Location loc, Value lo) {
+        ImplicitLocOpBuilder pb(loc, inner);
+        Value hi = pb.create<arith::MinSIOp>(pb.create<arith::AddIOp>(lo, i64(panel)), row.hi);
+        Value number = pb.create<arith::DivSIOp>(pb.create<arith::SubIOp>(lo, row.lo), i64(panel));
+        fill(pb, *p, at, {c.k, c.n}, {rows, {lo, hi}}, c.b, c.onB, [&](ImplicitLocOpBuilder &to, ValueRange par) {
+          return SmallVector<Value>{number, to.create<arith::SubIOp>(par[0], k.lo),
+                                    to.create<arith::SubIOp>(par[1], lo)};
+        });
+      });
+    });
+    return p;
+  }
+
+  /// For an A that is an element of a tensor.
+  std::optional<Packed> packA(tile::KernelOp &made) {
+    std::optional<Packed> p = begin(c.a[0].value, c.m, 1);
+    if (!p)
+      return std::nullopt;
+    // Rows do not start in the same cache set.
+    Value length = b.createOrFold<arith::AddIOp>(sub(k.hi, k.lo), i64(16));
+    extents.append({sub(row.hi, row.lo), length});
+    finishGrid(*p, sub(row.hi, row.lo));
+    made = b.create<tile::KernelOp>(grid, [&](OpBuilder &inner, Location loc, ValueRange at) {
+      ImplicitLocOpBuilder kb(loc, inner);
+      Bounds rows = start(kb, *p, at, row);
+      // In squares, so that cache lines along m are used up while they are there.
+      kb.create<tile::ForOp>(k.lo, k.hi, i64(kRows), [&](OpBuilder &inner, Location loc, Value lo) {
+        ImplicitLocOpBuilder sb(loc, inner);
+        Value hi = sb.create<arith::MinSIOp>(sb.create<arith::AddIOp>(lo, i64(kRows)), k.hi);
+        fill(sb, *p, at, {c.m, c.k}, {rows, {lo, hi}}, c.a, {}, [&](ImplicitLocOpBuilder &to, ValueRange par) {
+          return SmallVector<Value>{to.create<arith::SubIOp>(par[0], row.lo), to.create<arith::SubIOp>(par[1], k.lo)};
+        });
+      });
+    });
     return p;
   }
 
@@ -253,32 +260,80 @@ private:
     return map.lookup(v);
   }
 
-  void emit(const Packed &p, ArrayRef<Value> grid, const Total &n, const Total &k, int64_t panel) {
-    b.create<tile::KernelOp>(grid, [&](OpBuilder &inner, Location loc, ValueRange at) {
-      ImplicitLocOpBuilder kb(loc, inner);
-      IRMapping map;
-      for (auto [d, place] : llvm::zip(p.dims, at))
-        map.map(d.grid ? d.grid : Value(body.getArgument(d.nest)), kb.createOrFold<arith::AddIOp>(place, d.lo));
-      Value begin = kb.create<arith::AddIOp>(kb.create<arith::MulIOp>(at.back(), i64(kRows)), k.lo);
-      Value end = kb.create<arith::MinSIOp>(kb.create<arith::AddIOp>(begin, i64(kRows)), k.hi);
-      kb.create<tile::ForOp>(n.lo, n.hi, i64(panel), [&](OpBuilder &inner, Location loc, Value lo) {
-        ImplicitLocOpBuilder pb(loc, inner);
-        Value hi = pb.create<arith::MinSIOp>(pb.create<arith::AddIOp>(lo, i64(panel)), n.hi);
-        Value number = pb.create<arith::DivSIOp>(pb.create<arith::SubIOp>(lo, n.lo), i64(panel));
-        pb.create<tile::NestOp>(
-            ArrayRef<tile::Range>{{begin, end}, {lo, hi}}, [&](OpBuilder &to, Location loc, ValueRange par) {
-              map.map(body.getArgument(c.k), par[0]);
-              map.map(body.getArgument(c.n), par[1]);
-              SmallVector<Value> conditions(c.onB);
-              llvm::append_range(conditions, c.both);
-              Value v = product(to, loc, elem(), c.b, conditions, [&](Value v) { return copy(to, map, v); });
-              SmallVector<Value> indices(at.drop_back());
-              indices.push_back(number);
-              indices.push_back(to.create<arith::SubIOp>(loc, par[0], k.lo));
-              indices.push_back(to.create<arith::SubIOp>(loc, par[1], lo));
-              to.create<tile::StoreOp>(loc, v, p.buffer, indices);
-            });
-      });
+  using Bounds = std::pair<Value, Value>;
+
+  /// What both operands have in common: dims, extents and whether it pays. `multiple`: blocks of rows are whole ones.
+  std::optional<Packed> begin(ArrayRef<Value> roots, int rowDim, int64_t multiple) {
+    for (Value v : roots)
+      if (!collect(v))
+        return std::nullopt;
+    Value rowArg = body.getArgument(rowDim), kArg = body.getArgument(c.k);
+    if (!dims.contains(rowArg) || !dims.contains(kArg) || !bounded())
+      return std::nullopt;
+    DenseMap<Value, Total> totals;
+    DenseSet<Value> partition;
+    for (Value d : dims) {
+      std::optional<Total> t = total(d);
+      if (!t)
+        return std::nullopt;
+      totals[d] = *t;
+      partition.insert(t->by);
+    }
+    row = totals[rowArg];
+    k = totals[kArg];
+    if (k.by || (row.by && row.size % multiple))
+      return std::nullopt;
+    Packed p;
+    p.use = reused(partition);
+    if (!p.use)
+      return std::nullopt;
+    p.rowLo = row.lo;
+    p.kLo = k.lo;
+    for (Value d : dims) {
+      if (d == rowArg || d == kArg)
+        continue;
+      auto arg = cast<BlockArgument>(d);
+      bool ofNest = arg.getOwner() == &body;
+      p.dims.push_back({ofNest ? int(arg.getArgNumber()) : -1, ofNest ? Value() : d, totals[d].lo});
+      grid.push_back(sub(totals[d].hi, totals[d].lo));
+      extents.push_back(grid.back());
+    }
+    return p;
+  }
+
+  Value blocksOf(Value count, int64_t size) {
+    return b.createOrFold<arith::DivSIOp>(b.createOrFold<arith::AddIOp>(count, i64(size - 1)), i64(size));
+  }
+
+  /// Makes the memory; the last dim of the grid is blocks of rows.
+  void finishGrid(Packed &p, Value rows) {
+    TALLY("cpu: an operand packed once, before the kernel");
+    p.buffer = b.create<tile::AllocOp>(tile::BufType::get(elem(), extents.size()), extents);
+    grid.push_back(b.createOrFold<arith::MulIOp>(blocksOf(rows, kRows), p.use));
+  }
+
+  /// The start of an instance; its rows.
+  Bounds start(ImplicitLocOpBuilder &kb, const Packed &p, ValueRange at, const Total &rows) {
+    for (auto [d, place] : llvm::zip(p.dims, at))
+      map.map(d.grid ? d.grid : Value(body.getArgument(d.nest)), kb.createOrFold<arith::AddIOp>(place, d.lo));
+    Value begin = kb.create<arith::AddIOp>(kb.create<arith::MulIOp>(at.back(), i64(kRows)), rows.lo);
+    return {begin, kb.create<arith::MinSIOp>(kb.create<arith::AddIOp>(begin, i64(kRows)), rows.hi)};
+  }
+
+  void fill(ImplicitLocOpBuilder &kb, const Packed &p, ValueRange at, std::pair<int, int> over,
+            std::pair<Bounds, Bounds> bounds, ArrayRef<Contraction::Factor> factors, ArrayRef<Value> own,
+            function_ref<SmallVector<Value>(ImplicitLocOpBuilder &, ValueRange)> place) {
+    tile::Range first{bounds.first.first, bounds.first.second}, second{bounds.second.first, bounds.second.second};
+    kb.create<tile::NestOp>(ArrayRef<tile::Range>{first, second}, [&](OpBuilder &inner, Location loc, ValueRange par) {
+      ImplicitLocOpBuilder to(loc, inner);
+      map.map(body.getArgument(over.first), par[0]);
+      map.map(body.getArgument(over.second), par[1]);
+      SmallVector<Value> conditions(own);
+      llvm::append_range(conditions, c.both);
+      Value v = product(to, loc, elem(), factors, conditions, [&](Value v) { return copy(to, map, v); });
+      SmallVector<Value> indices(at.drop_back());
+      llvm::append_range(indices, place(to, par));
+      to.create<tile::StoreOp>(v, p.buffer, indices);
     });
   }
 
@@ -291,6 +346,9 @@ private:
   DenseSet<Value> written;
   llvm::SetVector<Value> dims; ///< positions, of the nest and of the grid, that the operand depends on
   DenseSet<Operation *> loads;
+  Total row, k;
+  SmallVector<Value> extents, grid; ///< of the memory, of the kernel that packs
+  IRMapping map;
 };
 
 } // namespace
@@ -347,6 +405,12 @@ static bool sameOperand(tile::NestOp first, const Contraction &c, tile::NestOp s
   return true;
 }
 
+/// Known to be side by side along k: memory of the program has unit strides in its last dim.
+static bool inRows(PlainOperand &plain) {
+  return plain.load.getBuffer().getDefiningOp<tile::AllocOp>() && plain.k.back() == 1 &&
+         llvm::all_of(ArrayRef(plain.k).drop_back(), [](int64_t s) { return s == 0; });
+}
+
 PackTable cpu::packOperands(tile::ProgramOp program, const Machine &machine) {
   PackTable table;
   if (!machine.vectorise)
@@ -356,18 +420,31 @@ PackTable cpu::packOperands(tile::ProgramOp program, const Machine &machine) {
     std::optional<Contraction> c = matchContraction(nest);
     if (!c)
       return;
+    PackedOperands packed;
+    auto kernel = nest->getParentOfType<tile::KernelOp>();
+    std::optional<PlainOperand> plain = plainA(nest, *c);
+    bool element = c->a.size() == 1 && !c->a[0].divides && c->a[0].value.getDefiningOp<tile::LoadOp>() &&
+                   c->onA.empty() && c->onB.empty() && c->both.empty();
+    if (element && !(plain && inRows(*plain))) {
+      tile::KernelOp made;
+      packed.a = Packer(kernel, nest, *c, machine).packA(made);
+      if (packed.a && plain)
+        table.unless.try_emplace(made, *plain);
+    }
     for (auto &[first, its] : done) {
-      Packed packed = table[first];
-      if (sameOperand(first, its, nest, *c, table[first].dims, packed.dims)) {
-        table[nest] = packed;
+      packed.b = table.nests[first].b;
+      SmallVector<Packed::Dim> numbered;
+      if (sameOperand(first, its, nest, *c, table.nests[first].b->dims, numbered)) {
+        packed.b->dims = numbered;
+        table.nests[nest] = packed;
         return;
       }
     }
-    std::optional<Packed> packed = Packer(nest->getParentOfType<tile::KernelOp>(), nest, *c, machine).packB();
-    if (packed) {
-      table[nest] = *packed;
+    packed.b = Packer(kernel, nest, *c, machine).packB();
+    if (packed.b)
       done.push_back({nest, *c});
-    }
+    if (packed.a || packed.b)
+      table.nests[nest] = packed;
   });
   return table;
 }

@@ -308,6 +308,13 @@ Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices) {
                                         ir.create<arith::ConstantOp>(ir.getZeroAttr(type)).getResult(), align);
     else
       v = ir.create<LLVM::LoadOp>(type, a.ptr, align);
+  } else if (!a.offsets && !mask) {
+    // One by one: a third of the time of a gather.
+    TALLY("cpu: a load of equal steps");
+    SmallVector<Value> lanes;
+    for (unsigned i = 0; i < width; ++i)
+      lanes.push_back(ir.create<LLVM::LoadOp>(memory, ir.offset(memory, a.ptr, ir.mul(a.stride, ir.i64(i))), align));
+    v = ir.create<vector::FromElementsOp>(type, lanes);
   } else {
     Value on = mask ? mask : ir.splat(ir.create<arith::ConstantIntOp>(1, 1), width);
     TALLY("cpu: a gather");

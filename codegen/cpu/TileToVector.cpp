@@ -204,8 +204,8 @@ private:
   SmallVector<Value> captured(tile::KernelOp kernel) {
     llvm::SetVector<Value> values;
     kernel.getBody().walk([&](Operation *op) {
-      if (auto packed = packs.find(op); packed != packs.end())
-        for (Value v : packed->second.values())
+      if (const PackedOperands *packed = packs.find(op))
+        for (Value v : packed->values())
           if (!matchPattern(v, m_Constant()))
             values.insert(v);
       for (Value v : op->getOperands())
@@ -246,6 +246,10 @@ private:
     Value count = ir.i64(1), scratch = ir.i64(packBytes);
     for (Value e : kernel.getExtents())
       count = ir.mul(count, ir.max(slice(scope, e), ir.i64(0)));
+    if (auto plain = packs.unless.find(kernel); plain != packs.unless.end()) {
+      Value inRows = near(ir, step(ir, scope.buffers.lookup(plain->second.load.getBuffer()), plain->second.k));
+      count = ir.createOrFold<arith::SelectOp>(inRows, ir.i64(0), count);
+    }
     Scope inner = scope;
     for (auto alloc : kernel.getBody().getOps<tile::AllocOp>())
       scratch = ir.add(scratch, allocBytes(inner, alloc, false));
@@ -338,8 +342,7 @@ private:
       if (isa<tile::AllocOp>(op))
         continue;
       if (auto nest = dyn_cast<tile::NestOp>(op)) {
-        auto packed = packs.find(nest);
-        emitNest(ir, scope, machine, nest, pack, packed == packs.end() ? nullptr : &packed->second);
+        emitNest(ir, scope, machine, nest, pack, packs.find(nest));
       } else if (auto loop = dyn_cast<tile::ForOp>(op)) {
         emitFor(scope, loop, [&] { emitKernelBlock(scope, loop.getBody().front()); });
       } else if (auto sort = dyn_cast<tile::SortOp>(op)) {

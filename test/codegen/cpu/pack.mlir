@@ -100,8 +100,8 @@ tile.program @written symbols ["t", "n"] {
 
 // Two contractions with the same B share its panels.
 // CHECK-LABEL: func @run
-// CHECK-COUNT-2: llvm.call
-// CHECK-NOT:     llvm.call
+// CHECK-COUNT-2: llvm.mlir.addressof
+// CHECK-NOT:     llvm.mlir.addressof
 tile.program @both symbols ["t", "n", "k"] {
 ^bb0(%t: i64, %n: i64, %k: i64):
   %c0 = arith.constant 0 : i64
@@ -129,6 +129,44 @@ tile.program @both symbols ["t", "n", "k"] {
       } combine [sum] finish(%i: i64, %j: i64, %acc: f32) {
         tile.store %acc, %u[%s, %i, %j] : !tile.buf<f32, 3>
       }
+    }
+  }
+}
+
+// -----
+
+// Blocks of rows and of columns: both operands are shared. A is packed only if it cannot be read where it is.
+// CHECK-LABEL: func @run
+// CHECK:         %[[NEAR:.*]] = arith.cmpi ule
+// CHECK:         arith.select %[[NEAR]], %c0_i64
+// CHECK-COUNT-3: llvm.call
+tile.program @blocks symbols ["m", "n", "k"] {
+^bb0(%m: i64, %n: i64, %k: i64):
+  %c0 = arith.constant 0 : i64
+  %c6 = arith.constant 6 : i64
+  %c63 = arith.constant 63 : i64
+  %c64 = arith.constant 64 : i64
+  %a = tile.arg input 0 "a" : !tile.buf<f32, 2>
+  %b = tile.arg input 1 "b" : !tile.buf<f32, 2>
+  %o = tile.arg output 0 "o" : !tile.buf<f32, 2>
+  %up = arith.addi %m, %c63 : i64
+  %blocks = arith.shrsi %up, %c6 : i64
+  %upn = arith.addi %n, %c63 : i64
+  %blocksn = arith.shrsi %upn, %c6 : i64
+  tile.kernel grid [%g = %blocks, %h = %blocksn] {
+    %lo = arith.muli %g, %c64 : i64
+    %next = arith.addi %lo, %c64 : i64
+    %hi = arith.minsi %next, %m : i64
+    %lon = arith.muli %h, %c64 : i64
+    %nextn = arith.addi %lon, %c64 : i64
+    %hin = arith.minsi %nextn, %n : i64
+    tile.nest par [%i = %lo to %hi, %j = %lon to %hin] red [%r = %c0 to %k] {
+      %x = tile.load %a[%i, %r] : !tile.buf<f32, 2>
+      %y = tile.load %b[%r, %j] : !tile.buf<f32, 2>
+      %p = arith.mulf %x, %y : f32
+      tile.yield %p : f32
+    } combine [sum] finish(%i: i64, %j: i64, %acc: f32) {
+      tile.store %acc, %o[%i, %j] : !tile.buf<f32, 2>
     }
   }
 }
