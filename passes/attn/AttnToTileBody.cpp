@@ -272,6 +272,9 @@ SmallVector<Value> Body::indices(const Stage &stage, const Env &env) {
     if (dim.kind == BufferDim::Block) {
       TALLY("attn-to-tile: memory of one block");
       at = s.sub(at, e.blocks_.lookup(dim.axes[0]).lo);
+    } else if (dim.kind == BufferDim::Listed) {
+      TALLY("attn-to-tile: memory of listed positions");
+      at = e.places_.lookup(at);
     } else if (dim.kind == BufferDim::Ring) {
       TALLY("attn-to-tile: memory of a few steps");
       at = s.remainder(at, dim.size);
@@ -300,6 +303,11 @@ Env Body::open(const Env &fixed, ArrayRef<NestDim> dims, ValueRange positions) {
   for (auto [dim, at] : llvm::zip_equal(dims, positions)) {
     if (dim.axes.empty())
       continue;
+    if (dim.list) {
+      Value position = b.create<tile::LoadOp>(loc, dim.list, at);
+      e.places_[position] = at;
+      at = position;
+    }
     e.known(at, dim.bound);
     if (dim.length) {
       e.existing_[at] = {dim.before, dim.length};

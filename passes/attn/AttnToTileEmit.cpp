@@ -41,7 +41,7 @@ Value Emitter::extent(const ExtentRef &e) {
 Value Emitter::allocate(ArrayRef<BufferDim> dims, Type elem, bool shared, StringRef name, StringRef why) {
   SmallVector<Value> sizes;
   for (const BufferDim &dim : dims)
-    sizes.push_back(dim.kind == BufferDim::Whole ? extent(graph.extentOf(dim.axes)) : integer(dim.size));
+    sizes.push_back(dim.size ? integer(dim.size) : extent(graph.extentOf(dim.axes)));
   auto make = [&](OpBuilder &b, Location loc) {
     auto alloc = b.create<tile::AllocOp>(loc, tile::BufType::get(b.getContext(), elem, dims.size()), sizes);
     alloc->setAttr("name", b.getStringAttr(name));
@@ -172,6 +172,7 @@ LogicalResult Emitter::emitKernel(Kernel &kernel) {
   kernel_ = &kernel;
   lastAlloc_ = nullptr;
   blocks_.clear();
+  listed_.clear();
   loc = plan.stages[kernel.stages[0]].value.getLoc();
   Scalars s(b, loc, prologue);
   SmallVector<Value> extents;

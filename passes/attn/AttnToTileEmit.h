@@ -20,7 +20,8 @@ Value lookup(const Env &env, int axis);
 struct NestDim {
   llvm::SmallVector<int> axes;
   tile::Range range;
-  ExtentRef bound; ///< positions are below it
+  ExtentRef bound;      ///< positions are below it
+  Value list = nullptr; ///< positions at the places that the range counts; null: the range counts positions
   /// With the fixed positions `before` of the leaves ahead of it, the flat position is below `length`; null: not said.
   llvm::SmallVector<Value> before = {};
   ExtentRef length = nullptr;
@@ -59,6 +60,12 @@ private:
   NestDim dimOver(int axis);
   /// The part of the axis that the stage has to visit.
   NestDim dimOver(Stage &stage, int axis, const Env &fixed);
+  std::optional<Value> finite(llvm::ArrayRef<int> checks, int kernel, const Env &fixed);
+  Needed neededBy(const Worklist &list) const;
+  tile::Range rangeOf(const Needed &need, int kernel, NestDim dim, const Env &fixed);
+  // AttnToTileWorkEmit.cpp
+  NestDim dimOver(int worklist, NestDim whole, const Env &fixed);
+  void emitNeeded(const Worklist &list, NestDim dim, Value flags, const Env &fixed);
   llvm::SmallVector<NestDim> innerDims(Stage &stage, const Env &fixed);
   static llvm::SmallVector<tile::Range> rangesOf(llvm::ArrayRef<NestDim> dims);
 
@@ -83,6 +90,8 @@ private:
   tile::KernelOp kernelOp_;
   mlir::Operation *lastAlloc_ = nullptr;
   llvm::SmallDenseMap<int, tile::Range> blocks_; ///< axis -> positions of this instance
+  llvm::SmallDenseMap<int, NestDim> listed_;     ///< worklists that this instance has made
+  llvm::DenseMap<Value, Value> places_;          ///< position -> its place in a worklist
 
   /// SSA positions that are known to lie in 0 .. bound-1 (0 when the bound is 0).
   llvm::DenseMap<Value, ExtentRef> below_;

@@ -85,11 +85,17 @@ static bool needs(Value v, Value target) {
   return false;
 }
 
-bool Plan::checkFinite(int stage, ArrayRef<Value> factors, SmallVectorImpl<int> &checks) {
+bool Plan::checkFinite(int stage, Value condition, ArrayRef<Value> factors, SmallVectorImpl<int> &checks) {
   SmallVector<Source> sources;
   for (Value v : factors)
     sourcesOf(*this, v, {}, sources);
   AxisSet own = stages[stage].axes;
+  // What is computed for the same rows as the condition would have to be kept for all of them until it is checked.
+  for (const Source &source : sources)
+    if (!source.value.getDefiningOp<attn::InputOp>())
+      for (int a : graph.axesOf(source.value) & graph.axesOf(condition) & own)
+        if (graph.axes[a].sequence)
+          return false;
   double work = graph.volume(stages[stage].domain());
   for (const Source &source : sources)
     if (8 * graph.volume(graph.axesOf(source.value)) > work || needs(source.value, stages[stage].core))

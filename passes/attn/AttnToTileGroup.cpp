@@ -270,8 +270,13 @@ bool Plan::sharesOperand(const Kernel &kernel, int axis, int has) const {
       auto on = [&](int a) { return llvm::any_of(at, [&](auto &p) { return dependsOn(graph, p.second, a); }); };
       return !on(axis) && (has < 0 || on(has)) && at.size() > 1 && llvm::any_of(stage.inner, on);
     };
-    if (llvm::any_of(stage.inputs, [&](const InputAccess &in) { return shared(in.at); }) ||
-        llvm::any_of(stage.accesses, [&](const Access &access) { return shared(access.at); }))
+    // Masks are no factors.
+    auto real = [](Value v) { return attn::typeOf(v).isFloat(); };
+    if (llvm::any_of(
+            stage.inputs,
+            [&](const InputAccess &in) { return real(attn::InputOp(in.input).getResult()) && shared(in.at); }) ||
+        llvm::any_of(stage.accesses,
+                     [&](const Access &access) { return real(stages[access.stage].value) && shared(access.at); }))
       return true;
   }
   return false;
@@ -298,6 +303,21 @@ void Plan::chooseGrid(Kernel &kernel) {
     if (loops.empty() && graph.axes[a].sequence && (row < 0 || graph.axes[a].size >= graph.axes[row].size))
       row = a;
   }
+  // Rows that share what a condition leaves are enough for a block: others would add to the list that they work on.
+  auto sharesWork = [&](int a) {
+    bool any = false;
+    for (int s : kernel.stages)
+      for (const Guard &guard : stages[s].guards) {
+        AxisSet along = graph.axesOf(guard.holds);
+        if (along.contains(a))
+          return false;
+        any |= row >= 0 && along.contains(row);
+      }
+    return any;
+  };
+  for (int a : kernel.parallel)
+    if (graph.axes[a].constant && graph.axes[a].size >= 32 && sharesWork(a))
+      rows *= graph.axes[a].size;
   // Nothing meets along a batch, but the weights that it shares are packed once for many of its rows. Of several such
   // axes the one that is innermost in memory: samples are outside of what they consist of.
   int64_t rowBlock = kRows;

@@ -15,10 +15,35 @@ NestDim Emitter::dimOver(int axis) {
 
 NestDim Emitter::dimOver(Stage &stage, int axis, const Env &fixed) {
   NestDim dim = dimOver(axis);
+  if (auto work = stage.work.find(axis); work != stage.work.end())
+    return dimOver(work->second, dim, fixed);
   auto need = stage.needed.find(axis);
   if (need == stage.needed.end() || blocks_.count(axis))
     return dim;
   TALLY("attn-to-tile: a part of an axis visited");
+  dim.range = rangeOf(need->second, plan.kernelOf[stage.id], dim, fixed);
+  return dim;
+}
+
+/// Whether what the checks look at is finite here; none: there is nothing to check, false: nothing is known.
+std::optional<Value> Emitter::finite(ArrayRef<int> checks, int kernel, const Env &fixed) {
+  Scalars s(b, loc, prologue);
+  Value all;
+  for (int check : checks) {
+    Env at;
+    for (int a : plan.stages[check].axes)
+      assign(at, a, lookup(fixed, a));
+    if (plan.kernelOf[check] == kernel || llvm::any_of(at, [](auto &p) { return !p.second; }))
+      return s.boolean(false);
+    Value one = b.create<tile::LoadOp>(loc, memory_[check], Body(*this, b, loc).indices(plan.stages[check], at));
+    all = all ? b.create<arith::AndIOp>(loc, all, one).getResult() : one;
+  }
+  return all ? std::optional(all) : std::nullopt;
+}
+
+/// The part of the dim's range that is needed.
+tile::Range Emitter::rangeOf(const Needed &need, int kernel, NestDim dim, const Env &fixed) {
+  int axis = dim.axes[0];
   Scalars s(b, loc, prologue);
   // The largest value of the form without the axis, negated: bound of factor * position.
   auto room = [&](const Linear &l) {
@@ -37,25 +62,11 @@ NestDim Emitter::dimOver(Stage &stage, int axis, const Env &fixed) {
     }
     return sum;
   };
-  // Whether the bound holds here; none: it does, false: nothing is known.
-  auto holds = [&](const Bound &bound) -> std::optional<Value> {
-    Value all;
-    for (int check : bound.finite) {
-      Env at;
-      for (int a : plan.stages[check].axes)
-        assign(at, a, lookup(fixed, a));
-      if (plan.kernelOf[check] == plan.kernelOf[stage.id] || llvm::any_of(at, [](auto &p) { return !p.second; }))
-        return s.boolean(false);
-      Value one = b.create<tile::LoadOp>(loc, memory_[check], Body(*this, b, loc).indices(plan.stages[check], at));
-      all = all ? b.create<arith::AndIOp>(loc, all, one).getResult() : one;
-    }
-    return all ? std::optional(all) : std::nullopt;
-  };
   Value lo, hi;
-  for (auto &bounds : need->second.any) {
+  for (auto &bounds : need.any) {
     Value low = dim.range.lo, high = dim.range.hi;
     for (const Bound &bound : bounds) {
-      std::optional<Value> when = holds(bound);
+      std::optional<Value> when = finite(bound.finite, kernel, fixed);
       if (when && booleanOf(*when))
         continue;
       const Linear &l = bound.form;
@@ -68,8 +79,7 @@ NestDim Emitter::dimOver(Stage &stage, int axis, const Env &fixed) {
     lo = lo ? s.min(lo, low) : low;
     hi = hi ? s.max(hi, high) : high;
   }
-  dim.range = {lo, s.max(hi, lo)};
-  return dim;
+  return {lo, s.max(hi, lo)};
 }
 
 SmallVector<NestDim> Emitter::innerDims(Stage &stage, const Env &fixed) {

@@ -16,6 +16,7 @@ enum class StageKind { Map, Reduce, ArgReduce, Sort, Rank, Scatter };
 struct Access {
   int stage;
   SymEnv at;
+  bool ahead = false; ///< by a worklist, before the reader's own loops
 };
 
 /// A stage reads an input.
@@ -41,6 +42,21 @@ struct Bound {
   bool operator==(const Bound &o) const { return form == o.form && finite == o.finite; }
 };
 
+/// A condition that says nothing linear: data, or positions in another way. `holds` is `is` for an element to matter,
+/// provided that the stages `finite` are true.
+struct Guard {
+  Value holds;
+  bool is = true;
+  llvm::SmallVector<int> finite = {};
+};
+
+/// Positions along an axis that matter to some row of a block, listed when an instance runs; see AttnToTileWork.cpp.
+struct Worklist {
+  int axis;
+  std::vector<std::vector<Guard>> any; ///< conjunctions; an element where none holds does not matter
+  llvm::SmallVector<int> members;      ///< stages that visit these positions only
+};
+
 /// Where along an axis of a nest there is anything to do: the hull of `any`, each a conjunction of bounds.
 struct Needed {
   bool whole = true;
@@ -61,10 +77,12 @@ struct Stage {
   bool readable = false;     ///< others may read it (a pure output stage is not)
   bool check = false;        ///< says whether something is finite
   std::vector<Bound> bounds; ///< Reduce: elements outside change nothing
+  std::vector<Guard> guards; ///< Reduce: nor do those where one of these does not hold
 
   std::vector<Access> accesses;
   std::vector<InputAccess> inputs;
   std::map<int, Needed> needed;   ///< by axis; absent: the whole axis
+  std::map<int, int> work;        ///< by axis: the worklist that the nest runs over
   llvm::SmallVector<int> readers; ///< stages, each once
   double cost = 1;                ///< operations per point
 
@@ -118,8 +136,8 @@ struct Kernel {
 /// How one list of axes is kept in a buffer.
 struct BufferDim {
   llvm::SmallVector<int> axes; ///< several: flat, last fastest
-  enum Kind { Whole, Block, Ring } kind = Whole;
-  int64_t size = 0; ///< Block: positions per block; Ring: slots
+  enum Kind { Whole, Block, Ring, Listed } kind = Whole;
+  int64_t size = 0; ///< Block: positions per block; Ring: slots; Listed: places, 0 for as many as there are positions
 };
 
 struct Buffer {
@@ -145,12 +163,17 @@ public:
   std::vector<int> inPlaceOf;  ///< per stage: the stage whose buffer it overwrites, -1: its own
   std::vector<Buffer> buffers; ///< per stage; no dims and not readable: none
   std::vector<int> kernelOf;   ///< per stage
+  std::vector<Worklist> worklists;
 
   /// The stage that stores `v`, or -1. `v` is resolved.
   int stageOf(Value v) const {
     auto at = stageOf_.find(v);
     return at == stageOf_.end() ? -1 : at->second;
   }
+  /// Stages that `stage` reads, and where; false when there are too many.
+  bool accessesOf(const Stage &stage, std::vector<Access> &into) const;
+  /// Guess of the operations that evaluating `v` inline takes.
+  double costInline(Value v) const;
   /// Loops of the recurrence among `stages`, outermost first.
   llvm::SmallVector<Loop> loopsOf(llvm::ArrayRef<int> stages) const;
 
@@ -168,7 +191,7 @@ private:
   void findAccesses();
   void fuseEpilogues();
   // AttnToTileFinite.cpp: what a zero may be multiplied with unseen.
-  bool checkFinite(int stage, llvm::ArrayRef<Value> factors, llvm::SmallVectorImpl<int> &checks);
+  bool checkFinite(int stage, Value condition, llvm::ArrayRef<Value> factors, llvm::SmallVectorImpl<int> &checks);
   // AttnToTileGroup.cpp: kernels and their grids.
   mlir::LogicalResult group();
   AxisSet parallelOf(llvm::ArrayRef<int> stages) const;
@@ -186,6 +209,8 @@ private:
   // AttnToTileRange.cpp: parts of an axis that a condition leaves.
   void findBounds();
   void findNeeded();
+  // AttnToTileWork.cpp: positions that data leave.
+  void chooseWorklists();
   void choosePrivate(Stage &stage, const Kernel &kernel);
   int unitStride(const Stage &stage, int axis) const;
   bool reducedLater(const Stage &stage, int axis, int depth = 2) const;

@@ -85,6 +85,27 @@ static void addForms(Graph &graph, Value condition, bool holds, std::vector<Line
   }
   if (map.getFn() < F::Lt || map.getFn() > F::Eq || !attn::typeOf(args[0]).isInt() || (map.getFn() == F::Eq && !holds))
     return;
+  // |x| <= y is x <= y and -x <= y.
+  for (int side : {0, 1}) {
+    auto distance = resolve(args[side]).getDefiningOp<attn::MapOp>();
+    if (!distance || distance.getFn() != F::Abs)
+      continue;
+    F fn = map.getFn();
+    bool small = side == 0 ? fn == F::Lt || fn == F::Le : fn == F::Gt || fn == F::Ge;
+    bool large = side == 0 ? fn == F::Gt || fn == F::Ge : fn == F::Lt || fn == F::Le;
+    auto x = graph.linear(distance.getOperands()[0]), y = graph.linear(args[1 - side]);
+    if (!x || !y || !(holds ? small : large))
+      return;
+    bool strict = holds == (fn == F::Lt || fn == F::Gt);
+    for (int sign : {1, -1}) {
+      Linear l;
+      addTo(l, *x, sign);
+      addTo(l, *y, -1);
+      l.constant += strict;
+      into.push_back(l);
+    }
+    return;
+  }
   auto x = graph.linear(args[0]), y = graph.linear(args[1]);
   if (!x || !y)
     return;
@@ -122,12 +143,19 @@ void Plan::findBounds() {
     for (const Condition &c : conditions) {
       std::vector<Linear> forms;
       addForms(graph, c.holds, true, forms);
+      bool linear = !forms.empty();
       llvm::erase_if(forms, [&](const Linear &l) {
         return llvm::none_of(stages[id].inner, [&](int a) { return l.axes.count(a); });
       });
+      // What all rows leave out alike, as padding, is rarely much.
+      AxisSet along = graph.axesOf(c.holds);
+      auto sequence = [&](int a) { return graph.axes[a].sequence && along.contains(a); };
+      bool guard = !linear && llvm::any_of(stages[id].inner, sequence) && llvm::any_of(stages[id].axes, sequence);
       SmallVector<int> checks; // made stages: the list grows
-      if (forms.empty() || !checkFinite(id, c.factors, checks))
+      if ((forms.empty() && !guard) || !checkFinite(id, c.holds, c.factors, checks))
         continue;
+      if (guard)
+        stages[id].guards.push_back({c.holds, true, checks});
       for (Linear &l : forms)
         stages[id].bounds.push_back({l, checks});
     }
@@ -180,7 +208,7 @@ void Plan::findNeeded() {
             if (access.stage != id)
               continue;
             auto need = stages[r].needed.find(a);
-            bool same = llvm::all_of(access.at, [](auto &p) { return p.first == p.second; });
+            bool same = !access.ahead && llvm::all_of(access.at, [](auto &p) { return p.first == p.second; });
             if (!same || !together(r) || need == stages[r].needed.end() || stages[r].kind > StageKind::ArgReduce)
               hull.whole = true;
             else

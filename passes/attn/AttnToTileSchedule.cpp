@@ -256,6 +256,9 @@ SmallVector<int> Plan::storageOrder(const Stage &stage, const Kernel *kernel) co
   };
   SmallVector<int> order(stage.axes.begin(), stage.axes.end());
   llvm::stable_sort(order, [&](int x, int y) {
+    // Neighbours in a worklist are not neighbours elsewhere; rows are.
+    if (kernel && stage.work.count(x) != stage.work.count(y))
+      return stage.work.count(x) > stage.work.count(y);
     if (group(x) != group(y))
       return group(x) < group(y);
     return score(x) < score(y);
@@ -324,6 +327,18 @@ void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
       dropped.insert(g.axis);
     else
       dims[g.axis] = BufferDim{{g.axis}, BufferDim::Block, g.block};
+  }
+  // Places in a worklist instead of positions, where all that read it visit the same.
+  for (auto &[a, list] : stage.work) {
+    bool same = true;
+    for (int r : stage.readers)
+      for (const Access &access : stages[r].accesses)
+        if (access.stage == stage.id) {
+          auto work = stages[r].work.find(a);
+          same &= !access.ahead && identicalAt(access, a) && work != stages[r].work.end() && work->second == list;
+        }
+    if (same)
+      dims[a] = BufferDim{{a}, BufferDim::Listed, dims[a].size};
   }
   SmallVector<Loop> outer;
   for (const Node *loop : own) {
@@ -445,9 +460,17 @@ void Plan::shareMemory(const Kernel &kernel) {
       continue;
     for (Access &access : s.accesses) {
       Stage &t = stages[access.stage];
+      auto listed = [&](int stage) {
+        SmallVector<int> axes;
+        for (const BufferDim &dim : buffers[stage].dims)
+          if (dim.kind == BufferDim::Listed)
+            axes.push_back(dim.axes[0]);
+        llvm::sort(axes);
+        return axes;
+      };
       bool fits = llvm::is_contained(order, t.id) && !buffers[t.id].shared && t.axes == s.axes &&
-                  attn::typeOf(t.value) == attn::typeOf(s.value) && t.kind <= StageKind::ArgReduce &&
-                  llvm::none_of(inPlaceOf, [&](int o) { return o == t.id; });
+                  listed(t.id) == listed(id) && attn::typeOf(t.value) == attn::typeOf(s.value) &&
+                  t.kind <= StageKind::ArgReduce && llvm::none_of(inPlaceOf, [&](int o) { return o == t.id; });
       for (int r : t.readers)
         fits &= llvm::is_contained(order, r) && (r == id || place(r) < place(id));
       for (Access &other : s.accesses)
@@ -466,6 +489,7 @@ void Plan::shareMemory(const Kernel &kernel) {
 LogicalResult Plan::build() {
   if (failed(chooseStages()) || failed(group()))
     return failure();
+  chooseWorklists();
   for (Kernel &k : kernels)
     if (failed(schedule(k.stages, {}, k.schedule)))
       return failure();

@@ -269,8 +269,8 @@ bool Plan::walk(const Stage &stage, Visitor visit) const {
   return true;
 }
 
-/// Whether evaluating v inline takes at least `limit` operations.
-static bool costs(Value v, double limit, llvm::function_ref<bool(Value)> stored) {
+/// Operations that evaluating v inline takes, counted up to `limit`.
+static double costOf(Value v, double limit, llvm::function_ref<bool(Value)> stored) {
   llvm::SmallDenseSet<Value> seen;
   SmallVector<Value> todo{v};
   double cost = 0;
@@ -284,7 +284,13 @@ static bool costs(Value v, double limit, llvm::function_ref<bool(Value)> stored)
       for (Value operand : op->getOperands())
         todo.push_back(operand);
   }
-  return cost >= limit;
+  return cost;
+}
+static bool costs(Value v, double limit, llvm::function_ref<bool(Value)> stored) {
+  return costOf(v, limit, stored) >= limit;
+}
+double Plan::costInline(Value v) const {
+  return costOf(v, std::numeric_limits<double>::infinity(), [&](Value x) { return stageOf(x) >= 0; });
 }
 
 static bool isLeaf(Value v) {
@@ -368,10 +374,15 @@ void Plan::findAccesses() {
         s.inputs.push_back({input, env});
       return true;
     });
-    for (const Bound &bound : s.bounds)
-      for (int t : bound.finite)
+    auto reads = [&](ArrayRef<int> checks) {
+      for (int t : checks)
         if (llvm::none_of(s.accesses, [&](const Access &a) { return a.stage == t; }))
           s.accesses.push_back({t, graph.identity(stages[t].axes)});
+    };
+    for (const Bound &bound : s.bounds)
+      reads(bound.finite);
+    for (const Guard &guard : s.guards)
+      reads(guard.finite);
   }
   for (Stage &s : stages)
     for (Access &a : s.accesses)

@@ -23,7 +23,7 @@ LIBRARY = {"library.attn": "fn halve(x) = x / 2\nfn center[a](x) = x - mean[a](x
 
 class Gen(Arguments, Reals, Discrete, Places, Recurrences, Attention, Gradients):
     def __init__(self, seed):
-        self.r = random.Random(seed)
+        self.seed, self.r = seed, random.Random(seed)
         self.rare = seed % 40 == 0  # forms that hardly come about by themselves
         self.lines = []
         self.tensors = []  # (name, kind, axes, absent)

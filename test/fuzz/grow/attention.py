@@ -1,4 +1,5 @@
 """Scores between two positions of a sequence, and sums over them."""
+import random
 
 
 class Attention:
@@ -23,3 +24,23 @@ class Attention:
             self.lines[-1] = f"  {o} = sum[j]({product}{guard}) / (1 + sum[j]({p}))"
         axes = frozenset(batch + ["i", "e"])
         self.tensors += [(p, "real", frozenset(batch + ["i", "j"]), False), (o, "real", axes, True)]
+        # By numbers of its own, so that what a seed gives otherwise does not depend on it.
+        self.r = random.Random(f"rows {self.seed}")
+        if self.r.random() < 0.25:
+            self.rows(batch, v, o)
+        self.r = r
+
+    def rows(self, batch, v, other):
+        """Keys that data leave, and an `if` that takes rows from one attention or the other."""
+        r = self.r
+        q, k = self.add_input("real", batch + ["i", "d"]), self.add_input("real", batch + ["j", "d"])
+        seg = self.add_input("int", ["j"])
+        s, p, o, chosen = (self.fresh("v") for _ in range(4))
+        mask = r.choice([f"{seg}[j := i] == {seg}", f"j <= i and {seg}[j := i] == {seg}", f"{seg} + i > 2", "j <= i"])
+        self.lines.append(f"  {s} = sum[d]({q} * {k}) where {mask}")
+        self.lines.append(f"  {p} = softmax[j]({s})")
+        self.lines.append(f"  {o} = sum[j]({p} * {v})")
+        self.lines.append(f"  {chosen} = {o} if {r.choice(['i % 3 == 1', f'{seg}[j := i] > 0'])} else {other}")
+        self.tensors.append((chosen, "real", frozenset(batch + ["i", "e"]), True))
+        if r.random() < 0.5:
+            self.stored.append((chosen, frozenset(batch + ["i", "e"])))
