@@ -138,7 +138,7 @@ private:
     if (auto load = dyn_cast<tile::LoadOp>(op))
       return memory(load.getBuffer(), load.getIndices(), 0.5, 1.6);
     if (auto st = dyn_cast<tile::StoreOp>(op))
-      return memory(st.getBuffer(), st.getIndices(), 1, 2.5);
+      return memory(st.getBuffer(), st.getIndices(), 1, 1.4);
     if (auto up = dyn_cast<tile::UpdateOp>(op))
       return memory(up.getBuffer(), up.getIndices(), 2, 3);
     if (isa<tile::YieldOp>(op))
