@@ -28,6 +28,7 @@ PASSES = [
     ("vector", f"builtin.module(tile-to-vector{{vector-bytes={VECTOR_BYTES}}})"),
     ("cse", "builtin.module(cse)"),
     ("math", "builtin.module(cpu-expand-math)"),
+    ("share-loops", "builtin.module(cpu-share-loops)"),
     ("llvm-dialect", "builtin.module(cpu-to-llvm)"),
 ]
 
