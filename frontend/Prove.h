@@ -19,10 +19,7 @@ public:
   explicit Prover(const Program &program) : p_(program) {}
 
   /// Symbols taken as at least 1; the others as at least 0.
-  void assumePositive(std::vector<bool> symbols) {
-    positive_ = std::move(symbols);
-    known_.clear();
-  }
+  void assumePositive(std::vector<bool> symbols) { positive_ = std::move(symbols); }
   /// Holds everywhere: from `require`, and that the positions of a domain exist.
   void assumeNonNegative(Poly p) { facts_.push_back(std::move(p)); }
   void assume(const ExtentRef &condition);
@@ -70,8 +67,7 @@ private:
   Bounds either(const Bounds &x, const Bounds &y);
   Bounds extremeOf(bool least, const Bounds &x, const Bounds &y);
   Poly extreme(AtomKind kind, const Poly &x, const Poly &y);
-  bool direct(const Poly &p); ///< p >= 0 by the bounds of what is in it
-  bool directly(Poly p);
+  bool direct(Poly p);
   // Prove.cpp: what follows from facts.
   bool prove(const Node *pred, bool positive, const Facts &facts, int depth);
   std::vector<Facts> consequences(const Node *pred, bool positive, int depth);
@@ -81,8 +77,6 @@ private:
   std::vector<Atom> atoms_;
   std::map<std::string, int> byKey_;
   std::map<const Node *, Poly> memo_;
-  std::map<Poly, bool> known_; ///< what direct() answered
-  static constexpr size_t kMostKnown = 10000;
   std::vector<bool> positive_;
   Facts facts_;
   std::set<int> open_;     ///< tensors whose equations are being looked at

@@ -276,19 +276,7 @@ Prover::Bounds Prover::naturalBounds(const Node *n, int depth) {
 }
 
 /// Interval arithmetic: replaces every atom by the bound its sign asks for, extents last.
-bool Prover::direct(const Poly &p) {
-  // One question leads to the others again and again: bounds of bounds are asked for at every use of an index.
-  auto known = known_.find(p);
-  if (known != known_.end())
-    return known->second;
-  if (known_.size() > kMostKnown)
-    known_.clear();
-  bool answer = directly(p);
-  known_[p] = answer;
-  return answer;
-}
-
-bool Prover::directly(Poly p) {
+bool Prover::direct(Poly p) {
   // An integer is at least 0 when c times it is above -c: lets quotients be replaced by their bounds.
   for (int round = 0; round < 3; ++round) {
     int64_t scale = 0;
