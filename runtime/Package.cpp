@@ -21,11 +21,9 @@ bool archsOf(const std::string &target, std::vector<std::string> &archs, Error &
     error = Error(Msg::A923, target).withHelp("packages are for cpu and cuda");
     return false;
   }
-  CudaDriver::Outcome outcome;
-  std::string why;
-  const CudaDriver *driver = CudaDriver::get(outcome, why);
+  const CudaDriver *driver = CudaDriver::get(error);
   if (!driver)
-    return error.report(Msg::A815, target, why);
+    return false;
   archs = {driver->arch() + "a"};
   // A cubin runs on GPUs of its generation that are not older.
   for (int capability = driver->capability; capability >= driver->capability / 10 * 10; --capability)

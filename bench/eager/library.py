@@ -1,18 +1,12 @@
 """The C interface of attnc (runtime/include/attnc) through ctypes, for torch tensors."""
 import ctypes as C
 import os
+import sys
 
 import torch
 
-
-class DLTensor(C.Structure):
-    _fields_ = [("data", C.c_void_p), ("device_type", C.c_int32), ("device_id", C.c_int32), ("ndim", C.c_int32),
-                ("code", C.c_uint8), ("bits", C.c_uint8), ("lanes", C.c_uint16), ("shape", C.POINTER(C.c_int64)),
-                ("strides", C.POINTER(C.c_int64)), ("byte_offset", C.c_uint64)]
-
-
-class DataType(C.Structure):
-    _fields_ = [("code", C.c_uint8), ("bits", C.c_uint8), ("lanes", C.c_uint16)]
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+from c_api import Argument, Call, DataType, DLTensor  # noqa: E402
 
 
 class EngineOptions(C.Structure):
@@ -24,16 +18,6 @@ class EngineOptions(C.Structure):
 class CompileOptions(C.Structure):
     _fields_ = [("size", C.c_size_t), ("mixer", C.c_char_p), ("target", C.c_char_p), ("arch", C.c_char_p),
                 ("names", C.POINTER(C.c_char_p)), ("values", C.POINTER(C.c_char_p)), ("count", C.c_size_t)]
-
-
-class Argument(C.Structure):
-    _fields_ = [("name", C.c_char_p), ("has_dtype", C.c_bool), ("dtype", DataType), ("rank", C.c_int32),
-                ("dims", C.POINTER(C.c_char_p)), ("optional", C.c_bool), ("index_of", C.c_char_p)]
-
-
-class Call(C.Structure):
-    _fields_ = [("size", C.c_size_t), ("workspace", C.c_void_p), ("workspace_size", C.c_size_t),
-                ("stream", C.c_void_p)]
 
 
 DTYPES = {torch.float32: (2, 32), torch.float64: (2, 64), torch.bfloat16: (4, 16), torch.float16: (2, 16),

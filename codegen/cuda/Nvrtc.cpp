@@ -1,6 +1,7 @@
 //===- Emitted text to PTX and cubins -------------------------------------===//
 #include "codegen/cuda/Nvrtc.h"
 #include "codegen/cuda/Device.h"
+#include "runtime/cuda/Symbols.h"
 #include <algorithm>
 #include <cstdlib>
 #include <dlfcn.h>
@@ -74,26 +75,21 @@ bool Library::open(std::string &looked) {
   }
   if (!handle)
     return false;
-  std::string missing;
-  auto find = [&](auto &function, const char *name) {
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(handle, name));
-    if (!function && missing.empty())
-      missing = name;
-  };
-  find(version, "nvrtcVersion");
-  find(archCount, "nvrtcGetNumSupportedArchs");
-  find(archs, "nvrtcGetSupportedArchs");
-  find(create, "nvrtcCreateProgram");
-  find(destroy, "nvrtcDestroyProgram");
-  find(compile, "nvrtcCompileProgram");
-  find(logSize, "nvrtcGetProgramLogSize");
-  find(log, "nvrtcGetProgramLog");
-  find(cubinSize, "nvrtcGetCUBINSize");
-  find(cubin, "nvrtcGetCUBIN");
-  find(ptxSize, "nvrtcGetPTXSize");
-  find(ptx, "nvrtcGetPTX");
-  if (!missing.empty() || version(&major, &minor) != 0) {
-    looked = fmt::format("a library without {}", missing.empty() ? "a version" : missing);
+  Symbols symbols(handle);
+  symbols.find(version, "nvrtcVersion");
+  symbols.find(archCount, "nvrtcGetNumSupportedArchs");
+  symbols.find(archs, "nvrtcGetSupportedArchs");
+  symbols.find(create, "nvrtcCreateProgram");
+  symbols.find(destroy, "nvrtcDestroyProgram");
+  symbols.find(compile, "nvrtcCompileProgram");
+  symbols.find(logSize, "nvrtcGetProgramLogSize");
+  symbols.find(log, "nvrtcGetProgramLog");
+  symbols.find(cubinSize, "nvrtcGetCUBINSize");
+  symbols.find(cubin, "nvrtcGetCUBIN");
+  symbols.find(ptxSize, "nvrtcGetPTXSize");
+  symbols.find(ptx, "nvrtcGetPTX");
+  if (!symbols.missing.empty() || version(&major, &minor) != 0) {
+    looked = fmt::format("a library without {}", symbols.missing.empty() ? "a version" : symbols.missing);
     dlclose(handle);
     return false;
   }

@@ -102,11 +102,9 @@ std::string blobKey(const std::string &irHash, const CompileRequest &request) {
 bool resolveArch(const std::string &target, std::string &arch, Error &error) {
   if (target != "cuda" || (!arch.empty() && arch != "native"))
     return true;
-  CudaDriver::Outcome outcome;
-  std::string why;
-  const CudaDriver *driver = CudaDriver::get(outcome, why);
+  const CudaDriver *driver = CudaDriver::get(error);
   if (!driver)
-    return error.report(Msg::A815, target, why);
+    return false;
   arch = driver->arch();
   return true;
 }

@@ -127,13 +127,9 @@ private:
 class DeviceImage : public KernelImage {
 public:
   static std::shared_ptr<const KernelImage> load(const KernelBlob &blob, Error &error) {
-    CudaDriver::Outcome outcome;
-    std::string why;
-    const CudaDriver *driver = CudaDriver::get(outcome, why);
-    if (!driver) {
-      error.report(Msg::A815, "cuda", why);
+    const CudaDriver *driver = CudaDriver::get(error);
+    if (!driver)
       return nullptr;
-    }
     std::shared_ptr<DeviceImage> image(new DeviceImage(*driver, blob.buffers));
     if (!LaunchPlan::parse(blob.plan, image->plan_)) {
       error.report(Msg::A806);

@@ -1,10 +1,10 @@
 //===- NVIDIA's driver ----------------------------------------------------===//
 #include "runtime/cuda/Driver.h"
+#include "runtime/cuda/Symbols.h"
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <mutex>
-#include <type_traits>
 
 namespace attnc {
 
@@ -18,7 +18,7 @@ constexpr const char *kStillWorks = "--target cpu works, and --emit=cubin where 
 
 } // namespace
 
-const CudaDriver *CudaDriver::get(Outcome &outcome, std::string &error) {
+const CudaDriver *CudaDriver::get(Error &error) {
   static std::mutex mutex;
   static CudaDriver driver;
   static bool tried = false;
@@ -28,9 +28,10 @@ const CudaDriver *CudaDriver::get(Outcome &outcome, std::string &error) {
   if (!tried)
     result = driver.open(sentence);
   tried = true;
-  outcome = result;
-  error = sentence;
-  return result == Outcome::Ready ? &driver : nullptr;
+  if (result == Outcome::Ready)
+    return &driver;
+  error.report(Msg::A815, "cuda", sentence);
+  return nullptr;
 }
 
 CudaDriver::Outcome CudaDriver::open(std::string &error) {
@@ -44,40 +45,35 @@ CudaDriver::Outcome CudaDriver::open(std::string &error) {
                         name, kStillWorks);
     return Outcome::NoDriver;
   }
-  std::string missing;
-  auto find = [&](auto &function, const char *symbol) {
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(handle, symbol));
-    if (!function && missing.empty())
-      missing = symbol;
-  };
-  find(init, "cuInit");
-  find(driverVersion, "cuDriverGetVersion");
-  find(errorName, "cuGetErrorName");
-  find(errorText, "cuGetErrorString");
-  find(deviceCount, "cuDeviceGetCount");
-  find(deviceGet, "cuDeviceGet");
-  find(deviceGetName, "cuDeviceGetName");
-  find(deviceGetAttribute, "cuDeviceGetAttribute");
-  find(retainContext, "cuDevicePrimaryCtxRetain");
-  find(pushContext, "cuCtxPushCurrent_v2");
-  find(popContext, "cuCtxPopCurrent_v2");
-  find(moduleLoadData, "cuModuleLoadData");
-  find(moduleUnload, "cuModuleUnload");
-  find(moduleGetFunction, "cuModuleGetFunction");
-  find(launchKernel, "cuLaunchKernel");
-  find(copyToDevice, "cuMemcpyHtoDAsync_v2");
-  find(copyToHost, "cuMemcpyDtoHAsync_v2");
-  find(fill, "cuMemsetD8Async");
-  find(synchronize, "cuStreamSynchronize");
-  find(allocate, "cuMemAllocAsync");
-  find(release, "cuMemFreeAsync");
+  Symbols symbols(handle);
+  symbols.find(init, "cuInit");
+  symbols.find(driverVersion, "cuDriverGetVersion");
+  symbols.find(errorName, "cuGetErrorName");
+  symbols.find(errorText, "cuGetErrorString");
+  symbols.find(deviceCount, "cuDeviceGetCount");
+  symbols.find(deviceGet, "cuDeviceGet");
+  symbols.find(deviceGetName, "cuDeviceGetName");
+  symbols.find(deviceGetAttribute, "cuDeviceGetAttribute");
+  symbols.find(retainContext, "cuDevicePrimaryCtxRetain");
+  symbols.find(pushContext, "cuCtxPushCurrent_v2");
+  symbols.find(popContext, "cuCtxPopCurrent_v2");
+  symbols.find(moduleLoadData, "cuModuleLoadData");
+  symbols.find(moduleUnload, "cuModuleUnload");
+  symbols.find(moduleGetFunction, "cuModuleGetFunction");
+  symbols.find(launchKernel, "cuLaunchKernel");
+  symbols.find(copyToDevice, "cuMemcpyHtoDAsync_v2");
+  symbols.find(copyToHost, "cuMemcpyDtoHAsync_v2");
+  symbols.find(fill, "cuMemsetD8Async");
+  symbols.find(synchronize, "cuStreamSynchronize");
+  symbols.find(allocate, "cuMemAllocAsync");
+  symbols.find(release, "cuMemFreeAsync");
   auto tooOld = [&](const std::string &why) {
     error = fmt::format("the driver {} is too old for attnc: {}; install a driver for CUDA 11.2 or later; {}", name,
                         why, kStillWorks);
     return Outcome::DriverTooOld;
   };
-  if (!missing.empty())
-    return tooOld("it has no " + missing);
+  if (!symbols.missing.empty())
+    return tooOld("it has no " + symbols.missing);
   int status = init(0), count = 0;
   if (status == kStubLibrary) {
     error = fmt::format("{} is the toolkit's stub, a file to link against, not a driver; take its folder out of "

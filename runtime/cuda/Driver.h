@@ -4,6 +4,7 @@
 // and one device of it: number $ATTNC_CUDA_DEVICE, 0 if not set. Programs without such kernels never open it.
 //===----------------------------------------------------------------------===//
 #pragma once
+#include "runtime/Message.h"
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,16 +16,8 @@ public:
   using Handle = void *; ///< context, module, function, stream
   using Address = unsigned long long;
 
-  enum class Outcome {
-    Ready,
-    NoDriver,     ///< no libcuda.so.1
-    StubDriver,   ///< the toolkit's file to link against
-    NoDevice,     ///< a driver without a GPU, or without the one asked for
-    DriverTooOld, ///< it lacks functions
-    Failed,       ///< the driver refuses to start
-  };
-  /// Opened once; null with a sentence that says what was looked for, what still works and what to do.
-  static const CudaDriver *get(Outcome &outcome, std::string &error);
+  /// Opened once; null with an error that says what was looked for, what still works and what to do.
+  static const CudaDriver *get(Error &error);
 
   /// "sm_90" for compute capability 9.0.
   std::string arch() const;
@@ -59,6 +52,14 @@ public:
   int (*synchronize)(Handle stream);
 
 private:
+  enum class Outcome {
+    Ready,
+    NoDriver,     ///< no libcuda.so.1
+    StubDriver,   ///< the toolkit's file to link against
+    NoDevice,     ///< a driver without a GPU, or without the one asked for
+    DriverTooOld, ///< it lacks functions
+    Failed,       ///< the driver refuses to start
+  };
   Outcome open(std::string &error);
   int (*errorName)(int status, const char **text);
   int (*errorText)(int status, const char **text);

@@ -16,29 +16,11 @@ import subprocess
 import sys
 
 import numpy as np
+from c_api import Argument, DataType, DLTensor  # packed beside this file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TYPES = {"F32": (np.float32, 2, 32), "F64": (np.float64, 2, 64), "F16": (np.float16, 2, 16), "BF16": (np.uint16, 4, 16),
          "I32": (np.int32, 0, 32), "I64": (np.int64, 0, 64), "BOOL": (np.uint8, 6, 8)}
-
-
-class DLTensor(C.Structure):
-    _fields_ = [("data", C.c_void_p), ("device_type", C.c_int32), ("device_id", C.c_int32), ("ndim", C.c_int32),
-                ("code", C.c_uint8), ("bits", C.c_uint8), ("lanes", C.c_uint16), ("shape", C.POINTER(C.c_int64)),
-                ("strides", C.POINTER(C.c_int64)), ("byte_offset", C.c_uint64)]
-
-
-class DataType(C.Structure):
-    _fields_ = [("code", C.c_uint8), ("bits", C.c_uint8), ("lanes", C.c_uint16)]
-
-
-class Argument(C.Structure):
-    _fields_ = [("name", C.c_char_p), ("has_dtype", C.c_bool), ("dtype", DataType), ("rank", C.c_int32),
-                ("dims", C.POINTER(C.c_char_p)), ("optional", C.c_bool), ("index_of", C.c_char_p)]
-
-
-class Call(C.Structure):
-    _fields_ = [("size", C.c_size_t), ("workspace", C.c_void_p), ("workspace_size", C.c_size_t), ("stream", C.c_void_p)]
 
 
 def tensors_of(path):

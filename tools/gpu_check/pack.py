@@ -87,7 +87,8 @@ def main():
             print(f"{name}: {e}", flush=True)
     for library in libraries(a.attnc):
         shutil.copy(library, a.folder)
-    shutil.copy(os.path.join(HERE, "check.py"), a.folder)
+    for script in (os.path.join(HERE, "check.py"), os.path.join(ROOT, "tools", "c_api.py")):
+        shutil.copy(script, a.folder)
     total = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(a.folder) for f in files) / 2**20
     print(f"{packed} packed, {len(failed)} failed; {total:.1f} MiB of {a.limit:g}")
     return 1 if failed or not packed or total > a.limit else 0
