@@ -67,7 +67,8 @@ private:
   Bounds either(const Bounds &x, const Bounds &y);
   Bounds extremeOf(bool least, const Bounds &x, const Bounds &y);
   Poly extreme(AtomKind kind, const Poly &x, const Poly &y);
-  bool direct(Poly p);
+  bool direct(const Poly &p); ///< p >= 0 by the bounds of what is in it
+  bool directly(Poly p);
   // Prove.cpp: what follows from facts.
   bool prove(const Node *pred, bool positive, const Facts &facts, int depth);
   std::vector<Facts> consequences(const Node *pred, bool positive, int depth);
@@ -78,10 +79,12 @@ private:
   std::map<std::string, int> byKey_;
   std::map<const Node *, Poly> memo_;
   std::vector<bool> positive_;
+  /// What direct() answered, for each positive_ it was asked under: an answer depends on nothing else.
+  std::map<std::vector<bool>, std::map<Poly, bool>> known_;
   Facts facts_;
   std::set<int> open_;     ///< tensors whose equations are being looked at
   std::set<int> bounding_; ///< tensors whose bounds are sought
-  int depth_ = 0, steps_ = 0, boundSteps_ = 0;
+  int depth_ = 0, steps_ = 0, boundSteps_ = 0, answers_ = 0;
 };
 
 } // namespace attnc

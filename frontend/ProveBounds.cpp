@@ -4,6 +4,12 @@
 
 namespace attnc {
 
+namespace {
+/// Answers that one prover looks for; published mixers need less than a fifth of it. Sums of many minima could ask
+/// for a case per choice; a proof that is given up fails.
+constexpr int kMostAnswers = 5000;
+} // namespace
+
 /// The lesser (Min) or greater (Max) of two bounds.
 Poly Prover::extreme(AtomKind kind, const Poly &x, const Poly &y) {
   // What is remembered has to hold whatever extents are assumed later.
@@ -275,8 +281,21 @@ Prover::Bounds Prover::naturalBounds(const Node *n, int depth) {
   }
 }
 
+bool Prover::direct(const Poly &p) {
+  // One question leads to the same others at every use of an index: bounds of bounds.
+  if (auto it = known_[positive_].find(p); it != known_[positive_].end())
+    return it->second;
+  if (answers_ >= kMostAnswers)
+    return false;
+  ++answers_;
+  bool answer = directly(p);
+  if (answer || answers_ < kMostAnswers) // a refusal may be for want of answers
+    known_[positive_].emplace(p, answer);
+  return answer;
+}
+
 /// Interval arithmetic: replaces every atom by the bound its sign asks for, extents last.
-bool Prover::direct(Poly p) {
+bool Prover::directly(Poly p) {
   // An integer is at least 0 when c times it is above -c: lets quotients be replaced by their bounds.
   for (int round = 0; round < 3; ++round) {
     int64_t scale = 0;
