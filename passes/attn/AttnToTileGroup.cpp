@@ -259,27 +259,35 @@ static bool dependsOn(Graph &graph, Sym position, int axis) {
   return llvm::any_of(graph.expr(position).env, [&](auto &p) { return dependsOn(graph, p.second, axis); });
 }
 
+/// Whether the sum has an operand that is the same for all positions along `axis`. `has`: an axis that the operand has,
+/// -1 for any.
+bool Plan::sharesOperand(const Stage &stage, int axis, int has) const {
+  if (stage.kind != StageKind::Reduce)
+    return false;
+  auto shared = [&](const SymEnv &at) {
+    auto on = [&](int a) { return llvm::any_of(at, [&](auto &p) { return dependsOn(graph, p.second, a); }); };
+    return !on(axis) && (has < 0 || on(has)) && at.size() > 1 && llvm::any_of(stage.inner, on);
+  };
+  // Masks are no factors.
+  auto real = [](Value v) { return attn::typeOf(v).isFloat(); };
+  return llvm::any_of(
+             stage.inputs,
+             [&](const InputAccess &in) { return real(attn::InputOp(in.input).getResult()) && shared(in.at); }) ||
+         llvm::any_of(stage.accesses,
+                      [&](const Access &access) { return real(stages[access.stage].value) && shared(access.at); });
+}
+
 /// Whether a sum of the kernel has an operand that is the same for all positions along the axis: weights, read once for
-/// a block of them. `has`: an axis that the operand has, -1 for any.
-bool Plan::sharesOperand(const Kernel &kernel, int axis, int has) const {
-  for (int s : kernel.stages) {
-    const Stage &stage = stages[s];
-    if (stage.kind != StageKind::Reduce)
-      continue;
-    auto shared = [&](const SymEnv &at) {
-      auto on = [&](int a) { return llvm::any_of(at, [&](auto &p) { return dependsOn(graph, p.second, a); }); };
-      return !on(axis) && (has < 0 || on(has)) && at.size() > 1 && llvm::any_of(stage.inner, on);
-    };
-    // Masks are no factors.
-    auto real = [](Value v) { return attn::typeOf(v).isFloat(); };
-    if (llvm::any_of(
-            stage.inputs,
-            [&](const InputAccess &in) { return real(attn::InputOp(in.input).getResult()) && shared(in.at); }) ||
-        llvm::any_of(stage.accesses,
-                     [&](const Access &access) { return real(stages[access.stage].value) && shared(access.at); }))
-      return true;
-  }
-  return false;
+/// a block of them.
+bool Plan::sharesOperand(const Kernel &kernel, int axis) const {
+  return llvm::any_of(kernel.stages, [&](int s) { return sharesOperand(stages[s], axis, -1); });
+}
+
+/// Whether a sum of the kernel is a product of rows and columns along these axes.
+bool Plan::isProduct(const Kernel &kernel, int row, int column) const {
+  return llvm::any_of(kernel.stages, [&](int s) {
+    return sharesOperand(stages[s], row, column) && sharesOperand(stages[s], column, row);
+  });
 }
 
 void Plan::chooseGrid(Kernel &kernel) {
@@ -326,7 +334,7 @@ void Plan::chooseGrid(Kernel &kernel) {
     auto visit = [&](ArrayAttr dims) {
       for (auto [place, dim] : llvm::enumerate(dims.getAsRange<ArrayAttr>()))
         for (int a : graph.list(dim))
-          if (axes.contains(a) && graph.axes[a].dynamic() && int(place) > innermost && sharesOperand(kernel, a, -1)) {
+          if (axes.contains(a) && graph.axes[a].dynamic() && int(place) > innermost && sharesOperand(kernel, a)) {
             row = a;
             innermost = place;
             rowBlock = 2 * kRows;
@@ -376,7 +384,7 @@ void Plan::chooseGrid(Kernel &kernel) {
 
   // One further sequence comes in wide blocks, where a sum finds operands in it that do not move along it.
   bool sums = llvm::any_of(kernel.stages, [&](int s) { return stages[s].kind == StageKind::Reduce; });
-  auto reused = [&](int a) { return !sums || sharesOperand(kernel, a, -1); };
+  auto reused = [&](int a) { return !sums || sharesOperand(kernel, a); };
   int column = -1;
   for (int a : axes)
     if (loops.empty() && a != row && graph.axes[a].dynamic() && graph.axes[a].sequence && reused(a) &&
@@ -384,8 +392,7 @@ void Plan::chooseGrid(Kernel &kernel) {
       column = a;
   // Rows of one operand and columns of the other, though one of them looks like a batch.
   for (int a : axes)
-    if (loops.empty() && row >= 0 && column < 0 && a != row && graph.axes[a].dynamic() &&
-        sharesOperand(kernel, row, a) && sharesOperand(kernel, a, row))
+    if (loops.empty() && row >= 0 && column < 0 && a != row && graph.axes[a].dynamic() && isProduct(kernel, row, a))
       column = a;
 
   SmallVector<GridDim> first, last;

@@ -197,7 +197,9 @@ private:
   AxisSet parallelOf(llvm::ArrayRef<int> stages) const;
   bool worthMerging(const Stage &from, const Stage &to, const Kernel &producer, const Kernel &consumer,
                     const Kernel &merged) const;
-  bool sharesOperand(const Kernel &kernel, int axis, int has) const;
+  bool sharesOperand(const Stage &stage, int axis, int has) const;
+  bool sharesOperand(const Kernel &kernel, int axis) const;
+  bool isProduct(const Kernel &kernel, int row, int column) const;
   void chooseGrid(Kernel &kernel);
   void limitHeld(Kernel &kernel, const AxisSet &axes);
   // AttnToTileSchedule.cpp: loops and buffers.
