@@ -1,4 +1,4 @@
-//===- Calls: reductions, selections, elementwise functions, fn -----------===//
+//===- Calls: what a name in front of parentheses means; functions ---------===//
 //
 // A `fn` is inlined by giving its body a scope of its own per call: parameters are thunks (the caller's expression in
 // the caller's scope), axis parameters are the caller's axes, local equations become equations of the program. So
@@ -131,12 +131,6 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
   if (tallying() && isBuiltin(name))
     tallyBuiltin(name, e->hasBrackets);
   auto one = [](Node *n) { return n ? std::vector<Node *>{n} : std::vector<Node *>{}; };
-  auto wantArgs = [&](size_t n) {
-    if (e->args.size() == n)
-      return true;
-    error(Msg::A204, e->nameSpan, {name, counted(n, "argument", "arguments"), std::to_string(e->args.size())});
-    return false;
-  };
   if (e->hasBrackets)
     for (const Reduction &r : kReductions)
       if (name == r.name)
@@ -145,16 +139,12 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
     return callSoftmax(e, s);
   if (name == "cumsum" || name == "cumprod" || name == "cummax")
     return one(callCum(e, s, name == "cumsum" ? RedOp::Sum : name == "cumprod" ? RedOp::Prod : RedOp::Max));
-  if (name == "topk")
-    return one(callSelection(e, s, Op::TopK));
-  if (name == "argsort")
-    return one(callSelection(e, s, Op::ArgSort));
-  if (name == "sort")
-    return one(callSelection(e, s, Op::Sort));
-  if (name == "rank")
-    return one(callSelection(e, s, Op::Rank));
-  if (name == "argmax" || name == "argmin")
-    return one(callSelection(e, s, name == "argmax" ? Op::ArgMax : Op::ArgMin));
+  static const std::pair<const char *, Op> selections[] = {{"topk", Op::TopK},     {"argsort", Op::ArgSort},
+                                                           {"sort", Op::Sort},     {"rank", Op::Rank},
+                                                           {"argmax", Op::ArgMax}, {"argmin", Op::ArgMin}};
+  for (auto [selection, op] : selections)
+    if (name == selection)
+      return one(callSelection(e, s, op));
   if (name == "grad")
     return one(callGrad(e, s));
   int owner = 0;
@@ -171,87 +161,100 @@ std::vector<Node *> Checker::resolveCall(const ast::Expr *e, Scope *s) {
     error(Msg::A206, e->nameSpan, {name});
     return {};
   }
-  if (name == "detach" || name == "present") {
-    if (!wantArgs(1))
-      return {};
-    Node *x = expr(e->args[0], s);
-    if (!x)
-      return {};
-    return {p_->make(name == "detach" ? Op::Detach : Op::Present, name == "detach" ? x->kind : Kind::Bool, x->axes, {x},
-                     e->span)};
-  }
-  if (name == "fill") {
-    if (!wantArgs(2))
-      return {};
-    Node *x = expr(e->args[0], s), *y = expr(e->args[1], s);
-    if (!x || !y)
-      return {};
-    Kind kind = std::max(x->kind, y->kind);
-    return {p_->make(Op::Fill, kind, x->axes | y->axes, {toKind(x, kind), toKind(y, kind)}, e->span)};
-  }
-  if (name == "given") {
-    if (!wantArgs(1))
-      return {};
-    const ast::Expr *a = e->args[0];
-    Scope *as = s;
-    while (a->kind == ast::ExprKind::Name && as->names.count(a->text) && as->names[a->text].kind == Entity::Thunk) {
-      const Entity &t = as->names[a->text];
-      a = t.expr;
-      as = t.exprScope;
-    }
-    for (const ast::Decl &d : mixer_.inputs)
-      if (a->kind == ast::ExprKind::Name && d.name.text == a->text && !as->fn) {
-        if (!d.defaultValue) {
-          error(Msg::A207, a->span, {a->text}).note(d.name.span, "it has no default");
-          return {};
-        }
-        return {constant(Kind::Bool, 0, !options_.leftOut.count(a->text), e->span)};
-      }
-    error(Msg::A208, a->span, {spanText(a->span)});
-    return {};
-  }
+  if (name == "detach" || name == "present" || name == "fill")
+    return one(callPresence(e, s));
+  if (name == "given")
+    return one(callGiven(e, s));
   for (const Elementwise &f : kElementwise)
     if (name == f.name)
       return one(callElementwise(e, s, f.fn, f.min, f.max));
-  if (auto dtype = dtypeFromName(name)) {
-    if (!wantArgs(1))
-      return {};
-    Node *x = expr(e->args[0], s);
-    if (!x)
-      return {};
-    Kind kind = isFloat(*dtype) ? Kind::Real : *dtype == DType::Bool ? Kind::Bool : Kind::Int;
-    double real = 0;
-    int64_t integer = 0;
-    if (fold(Fn::Cast, kind, {x}, *dtype, real, integer))
-      return {constant(kind, real, integer, e->span)};
-    Node *n = p_->make(Op::Map, kind, x->axes, {x}, e->span);
-    n->fn = Fn::Cast;
-    n->dtype = *dtype;
-    return {n};
+  if (auto dtype = dtypeFromName(name))
+    return one(callCast(e, s, *dtype));
+  unknownFunction(e, s);
+  return {};
+}
+
+bool Checker::wantArguments(const ast::Expr *e, size_t n) {
+  if (e->args.size() == n)
+    return true;
+  error(Msg::A204, e->nameSpan, {e->text, counted(n, "argument", "arguments"), std::to_string(e->args.size())});
+  return false;
+}
+
+Node *Checker::callPresence(const ast::Expr *e, Scope *s) {
+  bool isFill = e->text == "fill";
+  if (!wantArguments(e, isFill ? 2 : 1))
+    return nullptr;
+  Node *x = expr(e->args[0], s), *y = isFill ? expr(e->args[1], s) : nullptr;
+  if (!x || (isFill && !y))
+    return nullptr;
+  if (e->text == "detach")
+    return p_->make(Op::Detach, x->kind, x->axes, {x}, e->span);
+  if (e->text == "present")
+    return p_->make(Op::Present, Kind::Bool, x->axes, {x}, e->span);
+  Kind kind = std::max(x->kind, y->kind);
+  return p_->make(Op::Fill, kind, x->axes | y->axes, {toKind(x, kind), toKind(y, kind)}, e->span);
+}
+
+Node *Checker::callGiven(const ast::Expr *e, Scope *s) {
+  if (!wantArguments(e, 1))
+    return nullptr;
+  const ast::Expr *a = e->args[0];
+  Scope *as = s;
+  while (a->kind == ast::ExprKind::Name && as->names.count(a->text) && as->names[a->text].kind == Entity::Thunk) {
+    const Entity &t = as->names[a->text];
+    a = t.expr;
+    as = t.exprScope;
   }
+  for (const ast::Decl &d : mixer_.inputs)
+    if (a->kind == ast::ExprKind::Name && d.name.text == a->text && !as->fn) {
+      if (d.defaultValue)
+        return constant(Kind::Bool, 0, !options_.leftOut.count(a->text), e->span);
+      error(Msg::A207, a->span, {a->text}).note(d.name.span, "it has no default");
+      return nullptr;
+    }
+  error(Msg::A208, a->span, {spanText(a->span)});
+  return nullptr;
+}
+
+Node *Checker::callCast(const ast::Expr *e, Scope *s, DType dtype) {
+  if (!wantArguments(e, 1))
+    return nullptr;
+  Node *x = expr(e->args[0], s);
+  if (!x)
+    return nullptr;
+  Kind kind = isFloat(dtype) ? Kind::Real : dtype == DType::Bool ? Kind::Bool : Kind::Int;
+  double real = 0;
+  int64_t integer = 0;
+  if (fold(Fn::Cast, kind, {x}, dtype, real, integer))
+    return constant(kind, real, integer, e->span);
+  Node *n = p_->make(Op::Map, kind, x->axes, {x}, e->span);
+  n->fn = Fn::Cast;
+  n->dtype = dtype;
+  return n;
+}
+
+void Checker::unknownFunction(const ast::Expr *e, Scope *s) {
+  const std::string &name = e->text;
+  for (const ast::Mixer &m : spec_.files[s->file]->mixers)
+    if (m.name.text == name) {
+      error(Msg::A209, e->nameSpan, {name});
+      return;
+    }
   std::vector<std::string> known = builtinNames();
   for (const ast::Fn &f : spec_.files[s->file]->fns)
     known.push_back(f.name.text);
   for (int other : spec_.importsOf[s->file])
     for (const ast::Fn &f : spec_.files[other]->fns)
       known.push_back(f.name.text);
-  Diagnostic *d;
-  bool isMixer = false;
-  for (const ast::Mixer &m : spec_.files[s->file]->mixers)
-    isMixer |= m.name.text == name;
-  if (isMixer) {
-    error(Msg::A209, e->nameSpan, {name});
-    return {};
-  }
-  d = &error(Msg::A210, e->nameSpan, {name});
+  Diagnostic &d = error(Msg::A210, e->nameSpan, {name});
   std::string near = nearestName(name, known);
   if (auto it = s->names.find(name); it != s->names.end() && it->second.kind == Entity::Tensor)
-    d->withHelp(fmt::format("`{}` is a tensor: an index stands in square brackets, as in `{}[t-1]`", name, name));
+    d.withHelp(fmt::format("`{}` is a tensor: an index stands in square brackets, as in `{}[t-1]`", name, name));
   else if (std::string_view other = insteadOfFunction(name); !other.empty())
-    d->withHelp(std::string(other));
+    d.withHelp(std::string(other));
   else if (!near.empty())
-    d->withHelp(near);
-  return {};
+    d.withHelp(near);
 }
 
 Node *Checker::callElementwise(const ast::Expr *e, Scope *s, Fn fn, int minArgs, int maxArgs) {
@@ -310,354 +313,6 @@ Node *Checker::callElementwise(const ast::Expr *e, Scope *s, Fn fn, int minArgs,
   default:
     all(Kind::Real);
     return map(fn, Kind::Real, args, e->span);
-  }
-}
-
-bool Checker::groupsOf(const ast::Expr *e, Scope *s, std::vector<std::vector<AxisId>> &groups) {
-  for (const auto &g : e->groups) {
-    std::vector<AxisId> axes;
-    for (const ast::AxisArg &a : g) {
-      if (a.kind == ast::AxisArg::Single) {
-        if (g.size() > 1) {
-          error(Msg::A212, a.span);
-          return false;
-        }
-        continue;
-      }
-      if (a.kind == ast::AxisArg::Reversed) {
-        error(Msg::A213, a.span, {e->text});
-        return false;
-      }
-      if (a.dim.extent) {
-        error(Msg::A214, a.span, {e->text});
-        return false;
-      }
-      AxisValue v;
-      if (!axisOfDim(*s, a.dim, v))
-        return false;
-      for (AxisId x : v.leaves) {
-        if (std::find(axes.begin(), axes.end(), x) != axes.end()) {
-          error(Msg::A126, a.span, {p_->axes[x].name});
-          return false;
-        }
-        axes.push_back(x);
-      }
-    }
-    groups.push_back(axes);
-  }
-  return true;
-}
-
-void Checker::checkOperandHas(const std::vector<AxisId> &axes, Node *x, const ast::Expr *call, size_t which) {
-  if (quiet())
-    return;
-  for (AxisId a : axes)
-    if (!x->axes.contains(a)) {
-      std::string have;
-      for (AxisId b : x->axes)
-        have += (have.empty() ? "" : " ") + p_->axes[b].name;
-      // The caret goes under the axis where it is written.
-      Span at = call->nameSpan;
-      for (const auto &g : call->groups)
-        for (const ast::AxisArg &arg : g)
-          if (arg.kind != ast::AxisArg::Single && arg.dim.name && arg.dim.name->text == p_->axes[a].name)
-            at = arg.span;
-      error(Msg::A130, at, {p_->axes[a].name, call->text})
-          .note(call->args[which]->span, have.empty() ? "it has no axes" : "its axes are " + have);
-      return;
-    }
-}
-
-std::vector<Node *> Checker::callReduction(const ast::Expr *e, Scope *s, RedOp red) {
-  std::vector<std::vector<AxisId>> groups;
-  if (!groupsOf(e, s, groups))
-    return {};
-  if (groups.size() != e->args.size()) {
-    error(Msg::A215, e->nameSpan,
-          {e->text, counted(groups.size(), "group of axes", "groups of axes"),
-           counted(e->args.size(), "operand", "operands")});
-    return {};
-  }
-  std::vector<Node *> args;
-  Kind kind = Kind::Bool;
-  AxisSet axes;
-  for (size_t i = 0; i < e->args.size(); ++i) {
-    Node *x = expr(e->args[i], s);
-    if (!x)
-      return {};
-    checkOperandHas(groups[i], x, e, i);
-    kind = std::max(kind, x->kind);
-    AxisSet rest = x->axes;
-    for (AxisId a : groups[i])
-      rest.erase(a);
-    axes |= rest;
-    args.push_back(x);
-  }
-  // A union's operands may not leave a reduced axis of another one behind by accident; what is free stays free.
-  Kind result = kind;
-  switch (red) {
-  case RedOp::Sum:
-  case RedOp::Prod:
-  case RedOp::Max:
-  case RedOp::Min:
-    result = std::max(kind, Kind::Int);
-    break;
-  case RedOp::Mean:
-  case RedOp::LogSumExp:
-  case RedOp::Norm:
-    result = Kind::Real;
-    break;
-  case RedOp::Any:
-  case RedOp::All:
-    result = Kind::Bool;
-    break;
-  case RedOp::Count:
-    result = Kind::Int;
-    break;
-  }
-  if (red != RedOp::Count)
-    for (Node *&x : args)
-      x = toKind(x, result);
-  Node *n = p_->make(Op::Reduce, result, axes, args, e->span);
-  n->red = red;
-  n->groups = groups;
-  return {n};
-}
-
-std::vector<Node *> Checker::callSoftmax(const ast::Expr *e, Scope *s) {
-  if (!e->hasBrackets) {
-    error(Msg::A205, e->nameSpan, {e->text})
-        .withHelp(fmt::format("softmax[j]({})", e->args.empty() ? "s" : spanText(e->args[0]->span)));
-    return {};
-  }
-  std::vector<std::vector<AxisId>> groups;
-  if (!groupsOf(e, s, groups))
-    return {};
-  if (groups.size() != e->args.size()) {
-    error(Msg::A215, e->nameSpan,
-          {e->text, counted(groups.size(), "group of axes", "groups of axes"),
-           counted(e->args.size(), "operand", "operands")});
-    return {};
-  }
-  std::vector<Node *> args;
-  AxisSet shared;
-  for (size_t i = 0; i < e->args.size(); ++i) {
-    Node *x = expr(e->args[i], s);
-    if (!x)
-      return {};
-    checkOperandHas(groups[i], x, e, i);
-    args.push_back(toKind(x, Kind::Real));
-    AxisSet rest = x->axes;
-    for (AxisId a : groups[i])
-      rest.erase(a);
-    shared |= rest;
-  }
-  std::vector<Node *> out;
-  for (size_t i = 0; i < args.size(); ++i) {
-    AxisSet axes = shared;
-    for (AxisId a : groups[i])
-      axes.insert(a);
-    Node *n = p_->make(Op::Softmax, Kind::Real, axes, args, e->span);
-    n->groups = groups;
-    n->which = static_cast<int>(i);
-    out.push_back(n);
-  }
-  return out;
-}
-
-Node *Checker::callCum(const ast::Expr *e, Scope *s, RedOp red) {
-  if (!e->hasBrackets || e->groups.size() != 1 || e->groups[0].size() != 1 ||
-      e->groups[0][0].kind == ast::AxisArg::Single) {
-    error(Msg::A216, e->nameSpan, {e->text})
-        .withHelp(fmt::format("{}[t]({})", e->text, e->args.empty() ? "x" : spanText(e->args[0]->span)));
-    return nullptr;
-  }
-  if (e->args.size() != 1) {
-    error(Msg::A204, e->nameSpan, {e->text, "1 argument", std::to_string(e->args.size())});
-    return nullptr;
-  }
-  const ast::AxisArg &a = e->groups[0][0];
-  AxisValue v;
-  if (!axisOfDim(*s, a.dim, v))
-    return nullptr;
-  Node *x = expr(e->args[0], s);
-  if (!x)
-    return nullptr;
-  checkOperandHas(v.leaves, x, e, 0);
-  Kind kind = std::max(x->kind, Kind::Int);
-  AxisSet axes = x->axes;
-  for (AxisId l : v.leaves)
-    axes.insert(l);
-  Node *n = p_->make(Op::Cum, kind, axes, {toKind(x, kind)}, e->span);
-  n->red = red;
-  n->groups = {v.leaves};
-  n->reversed = a.kind == ast::AxisArg::Reversed;
-  return n;
-}
-
-Node *Checker::callSelection(const ast::Expr *e, Scope *s, Op op) {
-  bool makes = op == Op::TopK || op == Op::ArgSort || op == Op::Sort;
-  size_t want = makes ? 2 : 1;
-  if (!e->hasBrackets || e->groups.size() != 1 || e->groups[0].size() < want || (makes && e->groups[0].size() != 2)) {
-    error(makes ? Msg::A217 : Msg::A205, e->nameSpan, {e->text});
-    return nullptr;
-  }
-  if (e->args.size() != 1) {
-    error(Msg::A204, e->nameSpan, {e->text, "1 argument", std::to_string(e->args.size())});
-    return nullptr;
-  }
-  std::vector<AxisId> leaves;
-  size_t count = makes ? e->groups[0].size() - 1 : e->groups[0].size();
-  for (size_t i = 0; i < count; ++i) {
-    const ast::AxisArg &a = e->groups[0][i];
-    if (a.kind != ast::AxisArg::Dim) {
-      error(Msg::A213, a.span, {e->text});
-      return nullptr;
-    }
-    AxisValue v;
-    if (!axisOfDim(*s, a.dim, v))
-      return nullptr;
-    leaves.insert(leaves.end(), v.leaves.begin(), v.leaves.end());
-  }
-  Node *x = expr(e->args[0], s);
-  if (!x)
-    return nullptr;
-  checkOperandHas(leaves, x, e, 0);
-  if (x->kind == Kind::Bool)
-    x = toKind(x, Kind::Int);
-  AxisSet axes = x->axes;
-  Node *n = p_->make(op, op == Op::Sort ? x->kind : Kind::Int, axes, {x}, e->span);
-  n->groups = {leaves};
-  if (op == Op::Rank) {
-    for (AxisId a : leaves)
-      n->axes.insert(a);
-    return n;
-  }
-  for (AxisId a : leaves)
-    n->axes.erase(a);
-  if (!makes)
-    return n;
-  const ast::AxisArg &made = e->groups[0].back();
-  if (made.kind != ast::AxisArg::Dim) {
-    error(Msg::A217, made.span, {e->text});
-    return nullptr;
-  }
-  AxisValue v;
-  if (made.dim.parts.empty() || made.dim.name) {
-    if (!axisByName(*s, *made.dim.name, v, true))
-      return nullptr;
-  } else if (!compositeOf(*s, made.dim.parts, made.dim.span, v))
-    return nullptr;
-  for (AxisId a : v.leaves)
-    if (n->axes.contains(a) && !quiet()) {
-      error(Msg::A131, made.span, {p_->axes[a].name, e->text});
-      return nullptr;
-    }
-  for (AxisId a : v.leaves)
-    n->axes.insert(a);
-  n->newAxes = v.leaves;
-  return n;
-}
-
-Node *Checker::callGrad(const ast::Expr *e, Scope *s) {
-  if (e->args.size() != 2) {
-    error(Msg::A204, e->nameSpan, {"grad", "2 arguments", std::to_string(e->args.size())});
-    return nullptr;
-  }
-  std::vector<std::vector<AxisId>> groups;
-  if (e->hasBrackets && !groupsOf(e, s, groups))
-    return nullptr;
-  std::vector<AxisId> kept;
-  for (auto &g : groups)
-    kept.insert(kept.end(), g.begin(), g.end());
-  Node *L = expr(e->args[0], s);
-  const ast::Expr *we = e->args[1];
-  Node *W = expr(we, s);
-  if (!L || !W)
-    return nullptr;
-  if (W->op != Op::Tensor || info_[W->tensor].anonymous) {
-    error(Msg::A218, we->span, {spanText(we->span)});
-    return nullptr;
-  }
-  if (!quiet() && W->kind != Kind::Real) {
-    error(Msg::A219, we->span, {spanText(we->span)});
-    return nullptr;
-  }
-  if (!quiet() && L->kind != Kind::Real)
-    L = toKind(L, Kind::Real);
-  checkOperandHas(kept, L, e, 0);
-  AxisSet axes = W->axes;
-  for (AxisId a : kept) {
-    if (!quiet() && W->axes.contains(a)) {
-      error(Msg::A220, e->nameSpan, {p_->axes[a].name, spanText(we->span)});
-      return nullptr;
-    }
-    axes.insert(a);
-  }
-  Node *n = p_->make(Op::Grad, Kind::Real, axes, {L}, e->span);
-  n->tensor = W->tensor;
-  n->kept = kept;
-  return n;
-}
-
-void Checker::fillScope(Scope &inner, const std::vector<ast::Stmt> &body) {
-  if (&inner != top_) { // the mixer's own axes and params come before its signature
-    for (const ast::Stmt &st : body)
-      if (st.kind == ast::StmtKind::Axis)
-        for (const ast::DimDecl &d : st.axes) {
-          if (d.name && (inner.names.count(d.name->text) || inner.specs.count(d.name->text)))
-            error(Msg::A102, d.span, {d.name->text});
-          collectDim(inner, d, 2);
-        }
-    for (const ast::Stmt &st : body) {
-      collectMade(inner, st.value);
-      collectMade(inner, st.init);
-    }
-    collectParams(inner, body, false);
-  }
-  for (const ast::Stmt &st : body) {
-    if (st.kind == ast::StmtKind::Require) {
-      requireStmts_.push_back(&st);
-      requireScopes_.push_back(&inner);
-    }
-    if (st.kind != ast::StmtKind::Equation)
-      continue;
-    for (size_t i = 0; i < st.names.size(); ++i) {
-      const ast::Name &n = st.names[i];
-      auto it = inner.names.find(n.text);
-      if (it != inner.names.end() || inner.specs.count(n.text)) {
-        error(Msg::A104, n.span, {n.text})
-            .note(it != inner.names.end() ? it->second.span : inner.specs[n.text].span, "the other use is here");
-        continue;
-      }
-      Entity ent;
-      ent.kind = Entity::Tensor;
-      ent.span = n.span;
-      ent.tensor = static_cast<int>(p_->tensors.size());
-      inner.names[n.text] = ent;
-      Tensor t;
-      t.name = n.text;
-      t.span = n.span;
-      p_->tensors.push_back(t);
-      TensorInfo info;
-      info.expr = st.value;
-      info.scope = &inner;
-      info.result = static_cast<int>(i);
-      info.results = static_cast<int>(st.names.size());
-      info.init = st.init;
-      if (st.init)
-        info.initSpan = st.init->span;
-      if (st.hasAnnotation) {
-        info.annotated = true;
-        for (const ast::DimDecl &d : st.annotation) {
-          AxisValue v;
-          if (axisOfDim(inner, d, v))
-            for (AxisId a : v.leaves)
-              info.annotation.insert(a);
-        }
-      }
-      info_.push_back(info);
-    }
   }
 }
 
@@ -729,7 +384,7 @@ std::vector<Node *> Checker::callFunction(const ast::Expr *e, Scope *s, const as
     quiet_ = 0;
     for (const ast::Expr *r : fn.results)
       collectMade(*inner, r);
-    fillScope(*inner, fn.body);
+    collectFunctionBody(*inner, fn.body);
     resolveAxes(*inner);
     quiet_ = quiet;
   }

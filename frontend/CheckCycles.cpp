@@ -9,6 +9,7 @@
 #include "frontend/Prove.h"
 #include <algorithm>
 #include <fmt/format.h>
+#include <optional>
 #include <set>
 
 namespace attnc {
@@ -259,6 +260,77 @@ std::vector<Edge> edgesLeft(std::vector<Edge> edges, const Loop &loop) {
   return rest;
 }
 
+/// Loops from the outside in, and what is left inside them: a circle, or an order of the members.
+struct Nest {
+  std::vector<ScanAxis> loops;
+  std::vector<Edge> edges; ///< not yet strictly earlier
+  std::vector<int> order, circle;
+  int gain = 0; ///< of the last loop
+};
+
+void close(const std::vector<int> &members, Nest &nest) {
+  nest.order.clear();
+  nest.circle.clear();
+  for (const std::vector<int> &c : components(members, nest.edges)) {
+    if (nest.circle.empty() && isCircle(c, nest.edges))
+      nest.circle = c;
+    nest.order.push_back(c[0]);
+  }
+}
+
+/// Puts a loop along `a` inside; false if that orders nothing.
+bool extend(const Program &p, Prover &prover, const std::vector<int> &members, AxisId a, Nest &nest) {
+  Loop loop = loopAlong(p, prover, a, components(members, nest.edges), nest.edges);
+  if (!loop.gain)
+    return false;
+  nest.loops.push_back(loop.scan);
+  nest.edges = edgesLeft(std::move(nest.edges), loop);
+  nest.gain = loop.gain;
+  close(members, nest);
+  return true;
+}
+
+/// The nest that a cycle needs. One loop where one is enough: what leaves an axis that is none of the loops' is absent,
+/// and would be read from init else. If one is not enough, whatever orders most goes outside, and a loop that the ones
+/// inside it make needless goes.
+Nest fewestLoops(const Program &p, Prover &prover, const std::vector<int> &members, const std::vector<Edge> &edges,
+                 const std::vector<AxisId> &candidates) {
+  Nest none;
+  none.edges = edges;
+  close(members, none);
+  Nest nest = none;
+  std::vector<AxisId> unused = candidates;
+  while (!nest.circle.empty()) {
+    std::optional<Nest> best;
+    for (AxisId a : unused) {
+      Nest next = nest;
+      if (!extend(p, prover, members, a, next))
+        continue;
+      if (next.circle.empty()) { // enough; of several such axes the one shifted first in the text
+        best = std::move(next);
+        break;
+      }
+      if (!best || next.gain > best->gain)
+        best = std::move(next);
+    }
+    if (!best)
+      return nest;
+    nest = std::move(*best);
+    unused.erase(std::find(unused.begin(), unused.end(), nest.loops.back().axis));
+  }
+  for (size_t without = 0; without + 1 < nest.loops.size();) {
+    Nest fewer = none;
+    bool ok = true;
+    for (size_t k = 0; k < nest.loops.size() && ok; ++k)
+      ok = k == without || extend(p, prover, members, nest.loops[k].axis, fewer);
+    if (ok && fewer.circle.empty())
+      nest = std::move(fewer);
+    else
+      ++without;
+  }
+  return nest;
+}
+
 /// A way through the ring, from its first member on: tensors, and the edge it begins with.
 std::pair<std::vector<int>, const Edge *> trailThrough(const std::vector<int> &ring, const std::vector<Edge> &edges) {
   std::set<int> in(ring.begin(), ring.end());
@@ -301,44 +373,34 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
   Prover prover(*p_);
   prover.assumePositive(std::vector<bool>(p_->signature.symbols.size(), true));
   std::vector<Edge> edges = edgesAmong(*p_, members);
-  std::vector<AxisId> candidates;
+  // In the order of the text, whatever the order of the equations' numbers.
+  std::vector<const Node *> reads;
   for (const Edge &e : edges)
     if (e.read)
-      for (const ReadItem &r : e.read->reads)
-        for (AxisId a : r.leaves)
-          if (std::find(candidates.begin(), candidates.end(), a) == candidates.end())
-            candidates.push_back(a);
-  std::vector<AxisId> unused = candidates;
-  while (true) {
-    std::vector<std::vector<int>> comps = components(members, edges);
-    auto ring = std::find_if(comps.begin(), comps.end(), [&](auto &c) { return isCircle(c, edges); });
-    if (ring == comps.end()) {
-      for (auto &c : comps)
-        cycle.tensors.push_back(c[0]);
-      return true;
-    }
-    Loop best;
-    for (AxisId a : unused) {
-      Loop loop = loopAlong(*p_, prover, a, comps, edges);
-      if (loop.gain > best.gain)
-        best = std::move(loop);
-    }
-    if (!best.gain) {
-      std::set<int> in(ring->begin(), ring->end());
-      for (const Edge &e : edges)
-        if (e.shift && in.count(e.from) && in.count(e.to)) {
-          error(Msg::A302, e.span, {p_->tensors[e.recurrence].name})
-              .note(p_->tensors[e.recurrence].span, "the recurrence");
-          return false;
-        }
-      auto [trail, first] = trailThrough(*ring, edges);
-      reportCircle(trail, first ? first->span : p_->tensors[trail[0]].span, candidates);
+      reads.push_back(e.read);
+  std::stable_sort(reads.begin(), reads.end(),
+                   [](const Node *a, const Node *b) { return a->span.begin < b->span.begin; });
+  std::vector<AxisId> candidates;
+  for (const Node *read : reads)
+    for (const ReadItem &r : read->reads)
+      for (AxisId a : r.leaves)
+        if (std::find(candidates.begin(), candidates.end(), a) == candidates.end())
+          candidates.push_back(a);
+  Nest nest = fewestLoops(*p_, prover, members, edges, candidates);
+  if (nest.circle.empty()) {
+    cycle.loops = nest.loops;
+    cycle.tensors = nest.order;
+    return true;
+  }
+  std::set<int> in(nest.circle.begin(), nest.circle.end());
+  for (const Edge &e : nest.edges)
+    if (e.shift && in.count(e.from) && in.count(e.to)) {
+      error(Msg::A302, e.span, {p_->tensors[e.recurrence].name}).note(p_->tensors[e.recurrence].span, "the recurrence");
       return false;
     }
-    cycle.loops.push_back(best.scan);
-    unused.erase(std::find(unused.begin(), unused.end(), best.scan.axis));
-    edges = edgesLeft(std::move(edges), best);
-  }
+  auto [trail, first] = trailThrough(nest.circle, nest.edges);
+  reportCircle(trail, first ? first->span : p_->tensors[trail[0]].span, candidates);
+  return false;
 }
 
 /// `trail` reads its next member each, `span` being the first read.

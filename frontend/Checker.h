@@ -138,16 +138,22 @@ private:
   // CheckCall.cpp
   std::vector<Node *> resolveCall(const ast::Expr *e, Scope *s);
   std::vector<Node *> callFunction(const ast::Expr *e, Scope *s, const ast::Fn &fn, int file);
-  std::vector<Node *> callReduction(const ast::Expr *e, Scope *s, RedOp red);
   Node *callElementwise(const ast::Expr *e, Scope *s, Fn fn, int minArgs, int maxArgs);
+  Node *callPresence(const ast::Expr *e, Scope *s);
+  Node *callGiven(const ast::Expr *e, Scope *s);
+  Node *callCast(const ast::Expr *e, Scope *s, DType dtype);
+  bool wantArguments(const ast::Expr *e, size_t n);
+  void unknownFunction(const ast::Expr *e, Scope *s);
+  const ast::Fn *findFn(const std::string &name, int file, int &owner) const;
+
+  // CheckReduce.cpp
+  std::vector<Node *> callReduction(const ast::Expr *e, Scope *s, RedOp red);
   Node *callSelection(const ast::Expr *e, Scope *s, Op op);
   Node *callGrad(const ast::Expr *e, Scope *s);
   Node *callCum(const ast::Expr *e, Scope *s, RedOp red);
   std::vector<Node *> callSoftmax(const ast::Expr *e, Scope *s);
-  const ast::Fn *findFn(const std::string &name, int file, int &owner) const;
   bool groupsOf(const ast::Expr *e, Scope *s, std::vector<std::vector<AxisId>> &groups);
   void checkOperandHas(const std::vector<AxisId> &axes, Node *x, const ast::Expr *call, size_t which);
-  void fillScope(Scope &inner, const std::vector<ast::Stmt> &body);
 
   // CheckFold.cpp
   Node *constant(Kind kind, double real, int64_t integer, Span span);
@@ -165,9 +171,19 @@ private:
   void resolveAliases();
   void markStarts();
 
-  // Check.cpp
+  // CheckDeclare.cpp
   void collectParams(Scope &s, const std::vector<ast::Stmt> &body, bool overridable);
   void collectTensors();
+  void collectInput(const ast::Decl &d);
+  void collectOutput(const ast::Decl &d);
+  void collectEquations(Scope &s, const std::vector<ast::Stmt> &body);
+  void collectFunctionBody(Scope &s, const std::vector<ast::Stmt> &body);
+  bool declareTensor(Scope &s, const ast::Name &name, int tensor);
+  bool dimsOf(const ast::Decl &d, std::vector<std::vector<AxisId>> &dims, std::vector<Dim> &shown);
+  /// A name in `e` that is data, or an extent when `extentsToo`: neither is there when params and extents are read.
+  bool mentionsData(const ast::Expr *e, Scope &s, bool extentsToo) const;
+
+  // Check.cpp
   bool resolveAll();
   void checkDefaults();
   void checkOutputs();
@@ -178,8 +194,6 @@ private:
   std::string namedAxes(const AxisSet &axes) const; ///< "axis i", "axes i, j"
   Diagnostic &error(Msg id, Span at, std::vector<std::string> args = {});
   /// An error that ends the check at once, aloud in whichever run it is met.
-  /// A name in `e` that is data, or an extent when `extentsToo`: neither is there when params and extents are read.
-  bool mentionsData(const ast::Expr *e, Scope &s, bool extentsToo) const;
   Diagnostic &fatal(Msg id, Span at, std::vector<std::string> args = {});
   void warnMixedConditions();
   bool quiet() const { return quiet_ > 0; }

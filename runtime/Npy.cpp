@@ -102,16 +102,32 @@ bool isLittleEndianHost() {
   std::memcpy(&first, &one, 1);
   return first == 1;
 }
-} // namespace
 
-bool readNpy(const std::string &path, HostTensor &out, Error &error) {
+/// An element type of the format, and how it is held here.
+struct NpyType {
+  const char *code;
+  size_t size;
+  DType dtype;
+  bool (*widen)(const std::string &, HostTensor &, int64_t);
+};
+const NpyType kNpyTypes[] = {{"f2", 2, DType::F16, nullptr},
+                             {"f4", 4, DType::F32, nullptr},
+                             {"f8", 8, DType::F64, nullptr},
+                             {"i4", 4, DType::I32, nullptr},
+                             {"i8", 8, DType::I64, nullptr},
+                             {"b1", 1, DType::Bool, nullptr},
+                             {"i1", 1, DType::I32, widen<int8_t, int32_t>},
+                             {"i2", 2, DType::I32, widen<int16_t, int32_t>},
+                             {"u1", 1, DType::I32, widen<uint8_t, int32_t>},
+                             {"u2", 2, DType::I32, widen<uint16_t, int32_t>},
+                             {"u4", 4, DType::I64, widen<uint32_t, int64_t>},
+                             {"u8", 8, DType::I64, widen<uint64_t, int64_t>}};
+
+/// Reads up to the data; `begin` is where that starts.
+bool readHeader(std::FILE *f, const std::string &path, Header &h, int64_t &begin, Error &error) {
   auto fail = [&](Msg id, const auto &...args) { return error.report(id, path, args...); };
-  int64_t size = -1;
-  FileHandle f = openToRead(path, size, error);
-  if (!f)
-    return false;
   unsigned char lead[12] = {};
-  if (std::fread(lead, 1, 8, f.get()) != 8 || std::memcmp(lead, "\x93NUMPY", 6) != 0) {
+  if (std::fread(lead, 1, 8, f) != 8 || std::memcmp(lead, "\x93NUMPY", 6) != 0) {
     fail(Msg::A604, ".npy");
     if (std::memcmp(lead, "PK\3\4", 4) == 0)
       error.withHelp("it is an archive, as numpy.savez makes: use numpy.save for each array");
@@ -121,48 +137,38 @@ bool readNpy(const std::string &path, HostTensor &out, Error &error) {
   if (version < 1 || version > 3)
     return fail(Msg::A605, version);
   size_t lengthBytes = version == 1 ? 2 : 4, length = 0;
-  if (std::fread(lead + 8, 1, lengthBytes, f.get()) != lengthBytes)
+  if (std::fread(lead + 8, 1, lengthBytes, f) != lengthBytes)
     return fail(Msg::A606);
   for (size_t i = lengthBytes; i-- > 0;)
     length = length << 8 | lead[8 + i];
   if (length > kMaxHeader)
     return fail(Msg::A607, length, kMaxHeader);
   std::string text(length, '\0');
-  if (std::fread(text.data(), 1, length, f.get()) != length)
+  if (std::fread(text.data(), 1, length, f) != length)
     return fail(Msg::A606);
-  Header h;
-  if (!DictReader(text).read(h)) {
-    if (text.find("'descr': [") != std::string::npos)
-      return fail(Msg::A609);
-    return fail(Msg::A608);
-  }
+  if (!DictReader(text).read(h))
+    return fail(text.find("'descr': [") != std::string::npos ? Msg::A609 : Msg::A608);
+  begin = static_cast<int64_t>(8 + lengthBytes + length);
+  return true;
+}
+} // namespace
 
+bool readNpy(const std::string &path, HostTensor &out, Error &error) {
+  auto fail = [&](Msg id, const auto &...args) { return error.report(id, path, args...); };
+  int64_t size = -1, begin = 0;
+  FileHandle f = openToRead(path, size, error);
+  Header h;
+  if (!f || !readHeader(f.get(), path, h, begin, error))
+    return false;
   std::string_view descr = h.descr;
   char order = '|';
   if (!descr.empty() && std::string_view("<>=|").find(descr[0]) != std::string_view::npos) {
     order = descr[0];
     descr.remove_prefix(1);
   }
-  struct Known {
-    const char *code;
-    size_t size;
-    DType dtype;
-    bool (*widen)(const std::string &, HostTensor &, int64_t);
-  };
-  static const Known known[] = {{"f2", 2, DType::F16, nullptr},
-                                {"f4", 4, DType::F32, nullptr},
-                                {"f8", 8, DType::F64, nullptr},
-                                {"i4", 4, DType::I32, nullptr},
-                                {"i8", 8, DType::I64, nullptr},
-                                {"b1", 1, DType::Bool, nullptr},
-                                {"i1", 1, DType::I32, widen<int8_t, int32_t>},
-                                {"i2", 2, DType::I32, widen<int16_t, int32_t>},
-                                {"u1", 1, DType::I32, widen<uint8_t, int32_t>},
-                                {"u2", 2, DType::I32, widen<uint16_t, int32_t>},
-                                {"u4", 4, DType::I64, widen<uint32_t, int64_t>},
-                                {"u8", 8, DType::I64, widen<uint64_t, int64_t>}};
-  const Known *kind = std::find_if(std::begin(known), std::end(known), [&](const Known &k) { return descr == k.code; });
-  if (kind == std::end(known)) {
+  const NpyType *kind =
+      std::find_if(std::begin(kNpyTypes), std::end(kNpyTypes), [&](const NpyType &k) { return descr == k.code; });
+  if (kind == std::end(kNpyTypes)) {
     fail(Msg::A610, h.descr);
     if (descr == "V2")
       error.withHelp(".npy has no bf16: save such tensors as .safetensors, or as float32");
@@ -177,9 +183,8 @@ bool readNpy(const std::string &path, HostTensor &out, Error &error) {
   if (__builtin_mul_overflow(count, static_cast<int64_t>(kind->size), &bytes))
     return fail(Msg::A611);
   if (size >= 0) {
-    int64_t there = size - static_cast<int64_t>(8 + lengthBytes + length);
-    if (there < bytes)
-      return fail(Msg::A612, bytes, there);
+    if (size - begin < bytes)
+      return fail(Msg::A612, bytes, size - begin);
   }
   HostTensor t;
   if (!HostTensor::allocate(kind->dtype, h.shape, t))
