@@ -331,20 +331,30 @@ Nest fewestLoops(const Program &p, Prover &prover, const std::vector<int> &membe
   return nest;
 }
 
-/// A way through the ring, from its first member on: tensors, and the edge it begins with.
-std::pair<std::vector<int>, const Edge *> trailThrough(const std::vector<int> &ring, const std::vector<Edge> &edges) {
-  std::set<int> in(ring.begin(), ring.end());
-  std::vector<int> trail{ring[0]};
-  const Edge *first = nullptr;
-  for (size_t k = 0; k <= ring.size(); ++k)
-    for (const Edge &e : edges)
-      if (e.from == trail.back() && in.count(e.to)) {
-        if (!first)
-          first = &e;
-        trail.push_back(e.to);
-        break;
-      }
-  return {trail, first};
+/// A read of the ring that no axis can order: the one to show. Else any.
+const Edge *culprit(const Program &p, Prover &prover, const std::vector<Edge> &ring, const std::vector<AxisId> &axes) {
+  for (const Edge &e : ring) {
+    auto orders = [&](AxisId a) { return relation(p, prover, e, a).dir != 0; };
+    if (e.read && std::none_of(axes.begin(), axes.end(), orders))
+      return &e;
+  }
+  return &ring[0];
+}
+
+/// The shortest way that begins with `first` and comes back to where it began.
+std::vector<int> trailThrough(const Edge &first, const std::vector<Edge> &ring) {
+  std::map<int, int> before{{first.to, first.from}};
+  std::vector<int> reached{first.to};
+  for (size_t k = 0; k < reached.size(); ++k)
+    for (const Edge &e : ring)
+      if (e.from == reached[k] && before.insert({e.to, e.from}).second)
+        reached.push_back(e.to);
+  std::vector<int> trail{first.from};
+  for (int t = first.from; t != first.to; trail.push_back(t))
+    t = before[t];
+  trail.push_back(first.from);
+  std::reverse(trail.begin(), trail.end());
+  return trail;
 }
 } // namespace
 
@@ -398,8 +408,11 @@ bool Checker::orderCycle(const std::vector<int> &members, Cycle &cycle) {
       error(Msg::A302, e.span, {p_->tensors[e.recurrence].name}).note(p_->tensors[e.recurrence].span, "the recurrence");
       return false;
     }
-  auto [trail, first] = trailThrough(nest.circle, nest.edges);
-  reportCircle(trail, first ? first->span : p_->tensors[trail[0]].span, candidates);
+  std::vector<Edge> ring;
+  std::copy_if(nest.edges.begin(), nest.edges.end(), std::back_inserter(ring),
+               [&](const Edge &e) { return in.count(e.from) && in.count(e.to); });
+  const Edge *first = culprit(*p_, prover, ring, candidates);
+  reportCircle(trailThrough(*first, ring), first->span, candidates);
   return false;
 }
 
