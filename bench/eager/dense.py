@@ -148,6 +148,6 @@ def funnel(x, Wq, Wk, Wv, R, u, w):
     return sdpa(q + u[:, None], k, v, attn_mask=rel / math.sqrt(q.shape[-1])), pooled
 
 
-@entry("dense/funnel:funnel_up", "b=1 t=513 c=768 n=257", "513 tokens from 257")
+@entry("dense/funnel:funnel_up", "b=24 t=513 c=768 n=257", "513 tokens from 257; a batch of 24")
 def funnel_up(x, y):
     return x + torch.cat([y[:, :1], y[:, 1:].repeat_interleave(2, 1)[:, :x.shape[1] - 1]], 1)

@@ -208,7 +208,7 @@ def bigla(q, k, v, gf, gb):
     return o / (2 * math.sqrt(q.shape[-1]))
 
 
-@entry("linear/vig:local_mixing", "b=64 t=196 c=192 y=z=3", "ViG-T: 192 channels, 14 x 14 patches; 64 pictures")
+@entry("linear/vig:local_mixing", "b=320 t=196 c=192 y=z=3", "ViG-T: 192 channels, 14 x 14 patches; 320 pictures")
 def local_mixing(x, w):
     x = x.transpose(1, 2).unflatten(2, (14, 14))
     return F.conv2d(x, w.permute(2, 0, 1)[:, None], padding=1, groups=x.shape[1]).flatten(2).transpose(1, 2)

@@ -4,7 +4,7 @@
 // it has to stand in turn (ops move out as far as their operands allow), the lanes' loop counting in chunks; a
 // contiguous access costs one instruction, a gather one per lane. The cheapest dim wins; scalar code competes too.
 //
-// Extents that are not constant are taken as 256. Loads and stores of a caller's tensor along its last dim are taken as
+// Extents without a known bound are taken as 256. Loads and stores of a caller's tensor along its last dim are taken as
 // contiguous; emitNest makes a second version for other strides, planned without that.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Nest.h"
@@ -24,16 +24,41 @@ struct Step {
   int64_t by = 0;
 };
 
+/// A bound on hi - lo that the text of the bounds shows: of blocks (min(lo + 64, n)) and of steps (0 or 1).
+std::optional<int64_t> atMost(Value lo, Value hi, int depth = 4) {
+  auto a = constantOf(lo), b = constantOf(hi);
+  if (a && b)
+    return *b - *a;
+  if (lo == hi)
+    return 0;
+  Operation *op = hi.getDefiningOp();
+  if (!op || !depth)
+    return std::nullopt;
+  if (a && isa<arith::ExtUIOp>(op) && op->getOperand(0).getType().isInteger(1))
+    return 1 - *a;
+  if (op->getNumOperands() != 2)
+    return std::nullopt;
+  Value x = op->getOperand(0), y = op->getOperand(1);
+  if (auto c = constantOf(y); c && isa<arith::AddIOp>(op)) {
+    auto n = atMost(lo, x, depth - 1);
+    return n ? std::optional(*n + *c) : std::nullopt;
+  }
+  auto n = atMost(lo, x, depth - 1), m = atMost(lo, y, depth - 1);
+  if (isa<arith::MinSIOp>(op))
+    return n && m ? std::min(*n, *m) : n ? n : m;
+  if (isa<arith::MaxSIOp>(op))
+    return n && m ? std::optional(std::max(*n, *m)) : std::nullopt;
+  return std::nullopt;
+}
+
 class Planner {
 public:
   Planner(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit)
       : scope(scope), machine(machine), nest(nest), callerUnit(callerUnit) {
     numPar = nest.getNumPar();
     for (auto [lo, hi] : {std::pair(nest.getParLo(), nest.getParHi()), std::pair(nest.getInnerLo(), nest.getInnerHi())})
-      for (auto [l, h] : llvm::zip(lo, hi)) {
-        auto a = constantOf(l), b = constantOf(h);
-        extents.push_back(a && b ? std::max<double>(double(*b - *a), 1) : 256);
-      }
+      for (auto [l, h] : llvm::zip(lo, hi))
+        extents.push_back(std::max<double>(double(atMost(l, h).value_or(256)), 1));
     for (BlockArgument arg : nest.getBody().getArguments())
       depends[arg] = 1u << arg.getArgNumber();
     if (!nest.getFinish().empty())

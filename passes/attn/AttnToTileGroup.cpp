@@ -394,6 +394,17 @@ void Plan::chooseGrid(Kernel &kernel) {
   for (int a : axes)
     if (loops.empty() && row >= 0 && column < 0 && a != row && graph.axes[a].dynamic() && isProduct(kernel, row, a))
       column = a;
+  // Neighbours in memory stay together, where nothing else inside could be lanes.
+  if (int units = 0; loops.empty() && row >= 0 && column < 0 && inside < 16)
+    for (int a : axes) {
+      int count = 0;
+      for (int s : kernel.stages)
+        count += unitStride(stages[s], a);
+      if (a != row && graph.axes[a].dynamic() && count > units) {
+        column = a;
+        units = count;
+      }
+    }
 
   SmallVector<GridDim> first, last;
   for (int a : axes) {
