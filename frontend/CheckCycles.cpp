@@ -428,9 +428,14 @@ void Checker::reportCircle(const std::vector<int> &trail, Span span, const std::
   Diagnostic &d = error(Msg::A301, span, {path});
   d.note(p_->tensors[trail[0]].span, "the equation");
   int to = trail.size() > 1 ? trail[1] : trail[0];
-  if (!p_->tensors[to].axes.empty())
-    d.withHelp(fmt::format("{}[{}-1]", label(to),
-                           p_->axes[candidates.empty() ? *p_->tensors[to].axes.begin() : candidates[0]].name));
+  // Without a shift anywhere, the axis is a guess: tensors are mostly written [batch, sequence, features].
+  std::vector<AxisId> axes(p_->tensors[to].axes.begin(), p_->tensors[to].axes.end());
+  std::sort(axes.begin(), axes.end(),
+            [&](AxisId a, AxisId b) { return p_->axes[a].span.begin < p_->axes[b].span.begin; });
+  if (!axes.empty()) {
+    AxisId axis = !candidates.empty() ? candidates[0] : axes[axes.size() - std::min<size_t>(2, axes.size())];
+    d.withHelp(fmt::format("{}[{}-1]", label(to), p_->axes[axis].name));
+  }
 }
 
 bool Checker::findCycles() {

@@ -60,16 +60,44 @@ void Checker::checkOperandHas(const std::vector<AxisId> &axes, Node *x, const as
     }
 }
 
+bool Checker::groupsFitOperands(const ast::Expr *e) {
+  if (e->groups.size() == e->args.size())
+    return true;
+  Diagnostic &d = error(Msg::A215, e->nameSpan,
+                        {e->text, counted(e->groups.size(), "group of axes", "groups of axes"),
+                         counted(e->args.size(), "operand", "operands")});
+  bool single = std::any_of(e->groups.begin(), e->groups.end(),
+                            [](const auto &g) { return g.empty() || g[0].kind == ast::AxisArg::Single; });
+  if (e->args.empty() || (e->args.size() == 1 && single))
+    return false;
+  // One operand: its axes are one group. Several: a product is meant by `sum[d](q, k)`, else one value beside the axes.
+  bool product = e->args.size() > 1 && e->groups.size() == 1 && e->text == "sum";
+  std::string axes, operands;
+  for (size_t i = 0; i < std::max(e->groups.size(), e->args.size()); ++i) {
+    axes += i == 0 || product ? "" : e->args.size() == 1 ? ", " : " | ";
+    if (i >= e->groups.size())
+      axes += product ? "" : "_";
+    else if (const auto &group = e->groups[i]; !group.empty())
+      axes += spanText({group.front().span.source, group.front().span.begin, group.back().span.end});
+  }
+  for (const ast::Expr *a : e->args) {
+    bool wrap = product && a->kind != ast::ExprKind::Name;
+    std::string text = wrap ? fmt::format("({})", spanText(a->span)) : spanText(a->span);
+    operands += operands.empty() ? text : (product ? " * " : ", ") + text;
+  }
+  std::string help = fmt::format("{}[{}]({})", e->text, axes, operands);
+  if (e->groups.size() <= e->args.size() || e->args.size() == 1)
+    if (help.size() <= 80 && help.find('\n') == help.npos)
+      d.withHelp(help);
+  return false;
+}
+
 std::vector<Node *> Checker::callReduction(const ast::Expr *e, Scope *s, RedOp red) {
   std::vector<std::vector<AxisId>> groups;
   if (!groupsOf(e, s, groups))
     return {};
-  if (groups.size() != e->args.size()) {
-    error(Msg::A215, e->nameSpan,
-          {e->text, counted(groups.size(), "group of axes", "groups of axes"),
-           counted(e->args.size(), "operand", "operands")});
+  if (!groupsFitOperands(e))
     return {};
-  }
   std::vector<Node *> args;
   Kind kind = Kind::Bool;
   AxisSet axes;
@@ -125,12 +153,8 @@ std::vector<Node *> Checker::callSoftmax(const ast::Expr *e, Scope *s) {
   std::vector<std::vector<AxisId>> groups;
   if (!groupsOf(e, s, groups))
     return {};
-  if (groups.size() != e->args.size()) {
-    error(Msg::A215, e->nameSpan,
-          {e->text, counted(groups.size(), "group of axes", "groups of axes"),
-           counted(e->args.size(), "operand", "operands")});
+  if (!groupsFitOperands(e))
     return {};
-  }
   std::vector<Node *> args;
   AxisSet shared;
   for (size_t i = 0; i < e->args.size(); ++i) {

@@ -147,13 +147,14 @@ private:
   const ast::Fn *findFn(const std::string &name, int file, int &owner) const;
 
   // CheckReduce.cpp
+  bool groupsOf(const ast::Expr *e, Scope *s, std::vector<std::vector<AxisId>> &groups);
+  bool groupsFitOperands(const ast::Expr *e);
+  void checkOperandHas(const std::vector<AxisId> &axes, Node *x, const ast::Expr *call, size_t which);
   std::vector<Node *> callReduction(const ast::Expr *e, Scope *s, RedOp red);
   Node *callSelection(const ast::Expr *e, Scope *s, Op op);
   Node *callGrad(const ast::Expr *e, Scope *s);
   Node *callCum(const ast::Expr *e, Scope *s, RedOp red);
   std::vector<Node *> callSoftmax(const ast::Expr *e, Scope *s);
-  bool groupsOf(const ast::Expr *e, Scope *s, std::vector<std::vector<AxisId>> &groups);
-  void checkOperandHas(const std::vector<AxisId> &axes, Node *x, const ast::Expr *call, size_t which);
 
   // CheckFold.cpp
   Node *constant(Kind kind, double real, int64_t integer, Span span);

@@ -524,6 +524,10 @@ private:
       d.withHelp("an index stands in square brackets, as in `x[t-1]`");
     else if (now == P::NAME && inRule(P::RuleAnnotation))
       d.withHelp("an equation names its axes, `y: [t] = ...`; a cast is `f32(...)`");
+    else if (now == P::NAME && tok > 0 && type(tok - 1) == P::ARROW)
+      d.withHelp("outputs stand in parentheses, as in `-> (o: [t, d])`");
+    else if (now == P::INT && (inRule(P::RuleDims) || inRule(P::RuleDim)))
+      d.withHelp(fmt::format("every dim has a name: `u:{}`, or none of it where nothing has that axis", t_.text(tok)));
     else if (now == P::COMMA && afterExpr)
       d.withHelp("each name has an equation of its own; only a function gives several results");
   }
