@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 #include "frontend/Checker.h"
 #include "frontend/Prove.h"
+#include "runtime/Components.h"
 #include <algorithm>
 #include <fmt/format.h>
 #include <optional>
@@ -73,59 +74,11 @@ void walk(const Program &p, const Node *n, const AxisSet &bound, int from, std::
 }
 
 /// Components of the graph `edges` over `nodes`, in dependency order (what is read comes first).
-std::vector<std::vector<int>> components(const std::vector<int> &nodes, const std::vector<Edge> &edges) {
-  std::map<int, std::vector<int>> next;
+std::vector<std::vector<int>> componentsOf(const std::vector<int> &nodes, const std::vector<Edge> &edges) {
+  std::map<int, std::vector<int>> reads;
   for (const Edge &e : edges)
-    next[e.from].push_back(e.to);
-  std::map<int, int> index, low;
-  std::vector<int> stack;
-  std::set<int> onStack;
-  int counter = 0;
-  std::vector<std::vector<int>> out;
-  struct Frame {
-    int node;
-    size_t edge;
-  };
-  for (int root : nodes) {
-    if (index.count(root))
-      continue;
-    std::vector<Frame> frames{{root, 0}};
-    index[root] = low[root] = counter++;
-    stack.push_back(root);
-    onStack.insert(root);
-    while (!frames.empty()) {
-      Frame &f = frames.back();
-      auto &succ = next[f.node];
-      if (f.edge < succ.size()) {
-        int w = succ[f.edge++];
-        if (!index.count(w)) {
-          index[w] = low[w] = counter++;
-          stack.push_back(w);
-          onStack.insert(w);
-          frames.push_back({w, 0});
-        } else if (onStack.count(w))
-          low[f.node] = std::min(low[f.node], index[w]);
-        continue;
-      }
-      int v = f.node;
-      frames.pop_back();
-      if (!frames.empty())
-        low[frames.back().node] = std::min(low[frames.back().node], low[v]);
-      if (low[v] == index[v]) {
-        std::vector<int> comp;
-        int w;
-        do {
-          w = stack.back();
-          stack.pop_back();
-          onStack.erase(w);
-          comp.push_back(w);
-        } while (w != v);
-        std::sort(comp.begin(), comp.end());
-        out.push_back(comp);
-      }
-    }
-  }
-  return out;
+    reads[e.from].push_back(e.to);
+  return components(nodes, [&](int t) { return reads[t]; });
 }
 
 bool isCircle(const std::vector<int> &comp, const std::vector<Edge> &edges) {
@@ -271,7 +224,7 @@ struct Nest {
 void close(const std::vector<int> &members, Nest &nest) {
   nest.order.clear();
   nest.circle.clear();
-  for (const std::vector<int> &c : components(members, nest.edges)) {
+  for (const std::vector<int> &c : componentsOf(members, nest.edges)) {
     if (nest.circle.empty() && isCircle(c, nest.edges))
       nest.circle = c;
     nest.order.push_back(c[0]);
@@ -280,7 +233,7 @@ void close(const std::vector<int> &members, Nest &nest) {
 
 /// Puts a loop along `a` inside; false if that orders nothing.
 bool extend(const Program &p, Prover &prover, const std::vector<int> &members, AxisId a, Nest &nest) {
-  Loop loop = loopAlong(p, prover, a, components(members, nest.edges), nest.edges);
+  Loop loop = loopAlong(p, prover, a, componentsOf(members, nest.edges), nest.edges);
   if (!loop.gain)
     return false;
   nest.loops.push_back(loop.scan);
@@ -450,7 +403,7 @@ bool Checker::findCycles() {
     walk(*p_, p_->tensors[t].init, {}, static_cast<int>(t), edges, seen);
   }
   bool ok = true;
-  for (auto &comp : components(all, edges)) {
+  for (auto &comp : componentsOf(all, edges)) {
     std::vector<Edge> own;
     std::set<int> in(comp.begin(), comp.end());
     for (const Edge &e : edges)

@@ -15,61 +15,6 @@ using namespace mlir;
 
 namespace attnc::totile {
 
-std::vector<std::vector<int>> components(ArrayRef<int> nodes, llvm::function_ref<SmallVector<int>(int)> reads) {
-  // Tarjan, without recursion: deep graphs are common after differentiation.
-  std::map<int, int> index, low;
-  std::map<int, bool> onStack;
-  std::vector<int> stack;
-  std::vector<std::vector<int>> result;
-  int next = 0;
-  struct Frame {
-    int node;
-    SmallVector<int> edges;
-    size_t at = 0;
-  };
-  for (int root : nodes) {
-    if (index.count(root))
-      continue;
-    std::vector<Frame> frames;
-    auto enter = [&](int n) {
-      index[n] = low[n] = next++;
-      stack.push_back(n);
-      onStack[n] = true;
-      frames.push_back({n, reads(n)});
-    };
-    enter(root);
-    while (!frames.empty()) {
-      Frame &f = frames.back();
-      if (f.at < f.edges.size()) {
-        int m = f.edges[f.at++];
-        if (!index.count(m))
-          enter(m);
-        else if (onStack[m])
-          low[f.node] = std::min(low[f.node], index[m]);
-        continue;
-      }
-      int n = f.node;
-      if (low[n] == index[n]) {
-        std::vector<int> component;
-        while (true) {
-          int m = stack.back();
-          stack.pop_back();
-          onStack[m] = false;
-          component.push_back(m);
-          if (m == n)
-            break;
-        }
-        llvm::sort(component);
-        result.push_back(std::move(component));
-      }
-      frames.pop_back();
-      if (!frames.empty())
-        low[frames.back().node] = std::min(low[frames.back().node], low[n]);
-    }
-  }
-  return result;
-}
-
 SmallVector<Loop> Plan::loopsOf(ArrayRef<int> list) const {
   SmallVector<Loop> loops;
   for (int s : list)

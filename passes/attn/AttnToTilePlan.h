@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "passes/attn/AttnToTileGraph.h"
+#include "runtime/Components.h"
 #include <memory>
 
 namespace attnc::totile {
@@ -231,11 +232,6 @@ struct Distance {
 std::optional<Distance> distanceAlong(Graph &graph, const Access &access, Loop loop);
 /// Null when it is not known to be at least one.
 std::optional<Distance> distanceBefore(Graph &graph, const Access &access, Loop loop);
-
-/// Components of a directed graph in topological order (sources of `edges`, i.e. what is read, first). `edges[n]`: what
-/// n reads.
-std::vector<std::vector<int>> components(llvm::ArrayRef<int> nodes,
-                                         llvm::function_ref<llvm::SmallVector<int>(int)> reads);
 
 /// Whether the access is at the reader's own position along `axis`.
 inline bool identicalAt(const Access &access, int axis) {

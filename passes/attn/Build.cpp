@@ -1,6 +1,7 @@
 //===- Making attn ops, and which of them lie on a cycle -------------------===//
 #include "passes/attn/Build.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "runtime/Components.h"
 #include "llvm/ADT/SmallVector.h"
 
 using namespace mlir;
@@ -38,62 +39,30 @@ int64_t freshCycle(MixerOp mixer) {
   return next;
 }
 
-/// Tarjan's algorithm from operands to definitions, with the stack of calls kept by hand: graphs may be deep.
 llvm::DenseMap<Operation *, unsigned> cycleParts(MixerOp mixer) {
-  struct State {
-    unsigned index = 0, low = 0;
-    bool open = false;
+  llvm::DenseMap<Operation *, int> number;
+  SmallVector<Operation *> ops;
+  SmallVector<int> all;
+  for (Operation &op : *mixer.getBody()) {
+    all.push_back(int(ops.size()));
+    number[&op] = all.back();
+    ops.push_back(&op);
+  }
+  auto readsOf = [&](int n) {
+    SmallVector<int> reads;
+    for (Value operand : ops[n]->getOperands())
+      if (Operation *def = operand.getDefiningOp())
+        reads.push_back(number.at(def));
+    return reads;
   };
-  llvm::DenseMap<Operation *, State> states;
   llvm::DenseMap<Operation *, unsigned> parts;
-  SmallVector<Operation *> open;
-  SmallVector<std::pair<Operation *, unsigned>> calls;
-  unsigned counter = 0, partCount = 0;
-  auto enter = [&](Operation *op) {
-    State &s = states[op];
-    s.index = s.low = ++counter;
-    s.open = true;
-    open.push_back(op);
-    calls.push_back({op, 0});
-  };
-  for (Operation &root : *mixer.getBody()) {
-    if (states.count(&root))
+  unsigned count = 0;
+  for (const std::vector<int> &component : components(all, readsOf)) {
+    if (component.size() == 1 && !llvm::is_contained(readsOf(component[0]), component[0]))
       continue;
-    enter(&root);
-    while (!calls.empty()) {
-      auto &[op, next] = calls.back();
-      if (next < op->getNumOperands()) {
-        Operation *def = op->getOperand(next++).getDefiningOp();
-        if (!def)
-          continue;
-        auto known = states.find(def);
-        if (known == states.end())
-          enter(def);
-        else if (known->second.open)
-          states[op].low = std::min(states[op].low, known->second.index);
-        continue;
-      }
-      Operation *done = op;
-      calls.pop_back();
-      State s = states[done];
-      if (!calls.empty())
-        states[calls.back().first].low = std::min(states[calls.back().first].low, s.low);
-      if (s.low != s.index)
-        continue;
-      SmallVector<Operation *> members;
-      Operation *member;
-      do {
-        member = open.pop_back_val();
-        states[member].open = false;
-        members.push_back(member);
-      } while (member != done);
-      if (members.size() > 1 ||
-          llvm::is_contained(done->getOperands(), Value(done->getNumResults() ? done->getResult(0) : Value()))) {
-        for (Operation *m : members)
-          parts[m] = partCount;
-        ++partCount;
-      }
-    }
+    for (int n : component)
+      parts[ops[n]] = count;
+    ++count;
   }
   return parts;
 }
