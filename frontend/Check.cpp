@@ -32,7 +32,7 @@ std::string Checker::namedAxes(const AxisSet &axes) const {
   return (axes.size() == 1 ? "axis " : "axes ") + axisList(axes);
 }
 
-Diagnostic &Checker::error(Msg id, Span at, std::vector<std::string> args) {
+Diagnostic &Checker::error(Msg id, Span at, const std::vector<std::string> &args) {
   if (quiet_ || diags_.full()) {
     scratch_ = Diagnostic{};
     return scratch_;
@@ -43,7 +43,7 @@ Diagnostic &Checker::error(Msg id, Span at, std::vector<std::string> args) {
       scratch_ = Diagnostic{};
       return scratch_;
     }
-  Diagnostic &d = diags_.report(id, at, std::move(args));
+  Diagnostic &d = diags_.report(id, at, args);
   // A mistake inside a function is often the call's: show that too.
   for (auto &[call, fn] : calls_)
     if (at.source == fn->span.source && at.begin >= fn->span.begin && at.end <= fn->span.end) {
@@ -53,10 +53,10 @@ Diagnostic &Checker::error(Msg id, Span at, std::vector<std::string> args) {
   return d;
 }
 
-Diagnostic &Checker::fatal(Msg id, Span at, std::vector<std::string> args) {
+Diagnostic &Checker::fatal(Msg id, Span at, const std::vector<std::string> &args) {
   int quiet = quiet_;
   quiet_ = 0;
-  Diagnostic &d = error(id, at, std::move(args));
+  Diagnostic &d = error(id, at, args);
   quiet_ = quiet;
   failed_ = true;
   return d;

@@ -40,7 +40,7 @@ ExtentRef Checker::productOf(const std::vector<AxisId> &leaves) const {
   return e;
 }
 
-int Checker::newComposite(const std::string &name, std::vector<AxisId> leaves, ExtentRef length, bool ragged,
+int Checker::newComposite(const std::string &name, const std::vector<AxisId> &leaves, ExtentRef length, bool ragged,
                           Span span) {
   for (size_t i = 0; i < p_->composites.size(); ++i)
     if (p_->composites[i].leaves == leaves && (name.empty() || p_->composites[i].name == name))

@@ -98,7 +98,8 @@ private:
   ExtentRef nodeToExtent(Node *n);
   AxisId newAxis(const std::string &name, ExtentRef extent, Span span);
   int newSymbol(const std::string &name);
-  int newComposite(const std::string &name, std::vector<AxisId> leaves, ExtentRef length, bool ragged, Span span);
+  int newComposite(const std::string &name, const std::vector<AxisId> &leaves, ExtentRef length, bool ragged,
+                   Span span);
   ExtentRef productOf(const std::vector<AxisId> &leaves) const;
   bool axisByName(Scope &s, const ast::Name &name, AxisValue &out, bool loud);
   bool axisOfDim(Scope &s, const ast::DimDecl &d, AxisValue &out);
@@ -193,9 +194,9 @@ private:
   void addRequirement(ExtentRef condition, std::string message);
   std::string axisList(const AxisSet &axes) const;  ///< "i, j"
   std::string namedAxes(const AxisSet &axes) const; ///< "axis i", "axes i, j"
-  Diagnostic &error(Msg id, Span at, std::vector<std::string> args = {});
+  Diagnostic &error(Msg id, Span at, const std::vector<std::string> &args = {});
   /// An error that ends the check at once, aloud in whichever run it is met.
-  Diagnostic &fatal(Msg id, Span at, std::vector<std::string> args = {});
+  Diagnostic &fatal(Msg id, Span at, const std::vector<std::string> &args = {});
   void warnMixedConditions();
   bool quiet() const { return quiet_ > 0; }
 
