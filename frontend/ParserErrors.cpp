@@ -359,13 +359,13 @@ private:
   // --- messages ----------------------------------------------------------------
 
   /// Reports at a token. An error that an unclosed or stray bracket may have caused is the item's last.
-  Diagnostic &fail(Msg id, size_t tok, std::vector<std::string> args = {}) {
-    return fail(id, tok, t_.span(std::min(tok, toks_.size() - 1)), std::move(args));
+  Diagnostic &fail(Msg id, size_t tok, const std::vector<std::string> &args = {}) {
+    return fail(id, tok, t_.span(std::min(tok, toks_.size() - 1)), args);
   }
-  Diagnostic &fail(Msg id, size_t tok, Span at, std::vector<std::string> args) {
+  Diagnostic &fail(Msg id, size_t tok, Span at, const std::vector<std::string> &args) {
     if ((item_->unclosed >= 0 && tok >= size_t(item_->unclosed)) || (item_->stray >= 0 && tok >= size_t(item_->stray)))
       halted_ = true;
-    return diags_.report(id, at, std::move(args));
+    return diags_.report(id, at, args);
   }
 
   void reportBracket() {
