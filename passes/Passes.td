@@ -56,6 +56,15 @@ def Factor : Pass<"attn-factor", "::attnc::attn::MixerOp"> {
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 
+def SumBeforeRead : Pass<"attn-sum-before-read", "::attnc::attn::MixerOp"> {
+  let summary = "sum over what is read at a distance for every row, then read the sums";
+  let description = [{
+    `sum [d] (x[i, d] * read y[d, r] at r = i - j + c)` becomes `read (sum [d] (x[i, d] * y[d, r])) at r = i - j + c`: a matrix
+    product and a shift.
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect"];
+}
+
 def AttnToTile : Pass<"attn-to-tile", "::mlir::ModuleOp"> {
   let summary = "choose what is stored, group equations into kernels, write loops and nests";
   let description = [{ Takes primitive attn ops; every mixer becomes a tile.program. }];

@@ -190,6 +190,7 @@ private:
     pm.addNestedPass<attn::MixerOp>(createDecompose());
     pm.addNestedPass<attn::MixerOp>(createOnePoint());
     pm.addNestedPass<attn::MixerOp>(createFactor());
+    pm.addNestedPass<attn::MixerOp>(createSumBeforeRead());
     pm.addNestedPass<attn::MixerOp>(createSimplify());
     pm.addPass(createAttnToTile());
   }

@@ -82,7 +82,10 @@ Graph::Graph(attn::MixerOp mixer) : mixer(mixer), table(mixer) {
         guess[i] = int64_t(kSequence);
   for (size_t a = 0; a < axes.size(); ++a) {
     axes[a].size = std::max<double>(1, extentEval(axes[a].extent, guess).value_or(1));
-    axes[a].sequence = !axes[a].constant && axes[a].size > 2 * kBatch;
+    // A guess divided by a guess says little.
+    if (axes[a].dynamic() && meets[a])
+      axes[a].size = std::max(axes[a].size, 4 * kBatch);
+    axes[a].sequence = axes[a].dynamic() && axes[a].size > 2 * kBatch;
   }
 }
 

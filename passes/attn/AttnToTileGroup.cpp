@@ -3,9 +3,10 @@
 // A kernel may be cut along the axes that all its stages have and along which its stages read each other at the same
 // position only: then nothing is recomputed, and what no other kernel reads needs memory for one block at a time.
 // Stages start in kernels of their own (a recurrence as a whole) and are merged
-//   * when what passes between them is larger than the rest by a sequence (scores between queries and keys, a state
-//     at every step): then axes may be lost from the grid;
+//   * when what passes between them has two sequences (scores between queries and keys, a state at every step): then
+//     axes may be lost from the grid, but not from both sides, unless it is larger than what is made of it;
 //   * when no dynamic axis is lost from either grid.
+// So keys that are projected here are stored, as no block of queries could begin before all of them are there.
 // A merge never makes kernels wait for each other in a circle.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
@@ -88,14 +89,23 @@ bool Plan::worthMerging(const Stage &from, const Stage &to, const Kernel &produc
       TALLY("attn-to-tile: an operand next to its recurrence");
     return steps && a == a2 && inside >= 16 && lost <= 256 && from.readers.size() == 1;
   }
-  // Larger than either side by a sequence; what runs in parallel anyway is not given up for it.
-  int sequences = 0;
-  for (int x : from.axes)
-    sequences += graph.axes[x].sequence;
-  bool keeps = llvm::all_of(a1 | a2, [&](int x) { return graph.axes[x].sequence || a.contains(x); });
-  if (sequences >= 2 && keeps && !a.empty())
+  if (a.empty())
+    return false;
+  if (a == a1 && a == a2)
     return true;
-  return !a.empty() && a == a1 && a == a2;
+  // What is looked at beforehand keeps its own grid, and so does what it is computed from. A selection takes longer
+  // than keeping what it selects, and is often made for several heads at once: what follows it keeps its grid.
+  if (to.check || from.kind == StageKind::Sort || from.kind == StageKind::Rank)
+    return false;
+  // A value along two sequences; what runs in parallel anyway is not given up for it. One of the two is cut as before:
+  // keys that queries share would else come whole to one instance with all queries. Or else it is larger than what is
+  // made of it, and blocks of it are left.
+  auto sequences = [&](const AxisSet &set) {
+    return llvm::count_if(set, [&](int x) { return graph.axes[x].sequence; });
+  };
+  bool keeps = llvm::all_of(a1 | a2, [&](int x) { return graph.axes[x].sequence || a.contains(x); });
+  bool cut = a == a1 || a == a2 || (sequences(from.axes) > sequences(to.axes) && sequences(a) > 0);
+  return sequences(from.axes) >= 2 && keeps && cut;
 }
 
 LogicalResult Plan::group() {
@@ -248,12 +258,14 @@ void Plan::chooseGrid(Kernel &kernel) {
             inner.insert(a);
   AxisSet axes = kernel.parallel - inner;
 
+  // The longest axis along which an operand is the same: keys of all queries. Heads may be as long, but share nothing.
+  auto rank = [&](int a) { return std::pair(sharesOperand(kernel, a), graph.axes[a].size); };
   int row = -1;
   double rows = 1, inside = 1;
   for (int a : axes) {
     if (graph.axes[a].constant && graph.axes[a].size < 32)
       rows *= graph.axes[a].size;
-    if (loops.empty() && graph.axes[a].sequence && (row < 0 || graph.axes[a].size >= graph.axes[row].size))
+    if (loops.empty() && graph.axes[a].sequence && (row < 0 || rank(a) >= rank(row)))
       row = a;
   }
   // Rows that share what a condition leaves are enough for a block: others would add to the list that they work on.
@@ -387,7 +399,7 @@ void Plan::limitHeld(Kernel &kernel, const AxisSet &axes) {
           continue;
         auto cut = llvm::find_if(kernel.grid, [&](GridDim g) { return g.axis == a; });
         const AxisInfo &info = graph.axes[a];
-        int64_t size = cut != kernel.grid.end() ? cut->block : info.constant.value_or(kWhole);
+        int64_t size = cut != kernel.grid.end() ? cut->block : info.constant.value_or(std::min(kWhole, info.size));
         held *= size;
         if (axes.contains(a) && size > width) {
           widest = a;

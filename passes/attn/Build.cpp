@@ -31,6 +31,20 @@ Value identityOf(Build &b, Reduction red, Type elem) {
   }
 }
 
+void addFactors(Value v, SmallVectorImpl<Value> &into) {
+  while (auto equation = v.getDefiningOp<EquationOp>()) {
+    if (equation.getCycle())
+      break;
+    v = equation.getBody();
+  }
+  if (auto map = v.getDefiningOp<MapOp>(); map && map.getFn() == MapFn::Mul) {
+    for (Value arg : map.getArgs())
+      addFactors(arg, into);
+    return;
+  }
+  into.push_back(v);
+}
+
 int64_t freshCycle(MixerOp mixer) {
   int64_t next = 0;
   for (EquationOp equation : mixer.getBody()->getOps<EquationOp>())

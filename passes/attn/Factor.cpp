@@ -22,21 +22,6 @@ namespace attnc {
 using namespace attn;
 namespace {
 
-/// Factors of a product of reals, looking through equations that only name one.
-void addFactors(Value v, SmallVectorImpl<Value> &into) {
-  while (auto equation = v.getDefiningOp<EquationOp>()) {
-    if (equation.getCycle())
-      break;
-    v = equation.getBody();
-  }
-  if (auto map = v.getDefiningOp<MapOp>(); map && map.getFn() == MapFn::Mul) {
-    for (Value arg : map.getArgs())
-      addFactors(arg, into);
-    return;
-  }
-  into.push_back(v);
-}
-
 Axes axesOfAll(ArrayRef<Value> values) {
   Axes all;
   for (Value v : values)

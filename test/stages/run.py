@@ -23,6 +23,7 @@ PASSES = [
     ("decompose", "builtin.module(attn.mixer(attn-decompose))"),
     ("one-point", "builtin.module(attn.mixer(attn-one-point))"),
     ("factor", "builtin.module(attn.mixer(attn-factor))"),
+    ("sum-before-read", "builtin.module(attn.mixer(attn-sum-before-read))"),
     ("simplify", "builtin.module(attn.mixer(attn-simplify))"),
     ("tile", "builtin.module(attn-to-tile)"),
     ("vector", f"builtin.module(tile-to-vector{{vector-bytes={VECTOR_BYTES}}})"),

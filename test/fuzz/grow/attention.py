@@ -1,6 +1,8 @@
 """Scores between two positions of a sequence, and sums over them."""
 import random
 
+from .base import Val
+
 
 class Attention:
     def attention(self):
@@ -28,6 +30,8 @@ class Attention:
         self.r = random.Random(f"rows {self.seed}")
         if self.r.random() < 0.25:
             self.rows(batch, v, o)
+        if self.r.random() < 0.15:
+            self.distances(batch)
         self.r = r
 
     def rows(self, batch, v, other):
@@ -44,3 +48,17 @@ class Attention:
         self.tensors.append((chosen, "real", frozenset(batch + ["i", "e"]), True))
         if r.random() < 0.5:
             self.stored.append((chosen, frozenset(batch + ["i", "e"])))
+
+    def distances(self, batch):
+        """Queries against a row for every distance."""
+        r = self.r
+        q, x = self.add_input("real", batch + ["i", "d"]), self.add_input("real", ["d"])
+        table, s, p = (self.fresh("v") for _ in range(3))
+        self.lines.append("  axis far:(#i + #j)")
+        self.lines.append(f"  {table} = cos(far / {r.choice([3, 7])}) * {x}")
+        at = r.choice(["i - j + #j", "#j - 1 - i + j", "i - j", "2 * i - j"])
+        self.lines.append(f"  {s} = sum[d]({q} * {table}[far := {at}])")
+        self.lines.append(f"  {p} = " + r.choice([f"softmax[j]({s} where j <= i)", f"fill(sigmoid({s}), 0)"]))
+        self.tensors.append((p, "real", frozenset(batch + ["i", "j"]), False))
+        if r.random() < 0.5:
+            self.wanted.append(Val(p, batch + ["i", "j"]))
