@@ -123,6 +123,8 @@ if wanted examples; then
   suite "examples, other dtypes" "$python" test/examples/run.py --attnc "$attnc" --dtype bf16 f16 f64
   # A sample; without --every it is all of them, some ten minutes.
   suite "examples, cuda-emulated" "$python" test/examples/run.py --attnc "$attnc" --target cuda-emulated --every 6
+  # A sample too; without --every it is all of them, in three archs some five minutes. Skips itself without NVRTC.
+  suite "examples, cubins" "$python" test/examples/cubins.py --attnc "$attnc" --every 12
   suite "examples, NaN and inf" "$python" test/examples/special.py --attnc "$attnc" --jobs "$(nproc)"
 fi
 wanted stages && suite "examples, stage by stage" "$python" test/stages/run.py --attnc "$attnc"

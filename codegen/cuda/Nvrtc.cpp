@@ -4,6 +4,7 @@
 #include "runtime/cuda/Symbols.h"
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <mutex>
@@ -160,6 +161,12 @@ std::string textOf(std::string bytes) {
   return bytes;
 }
 
+/// Of this thread, in which NVRTC works.
+double processorSeconds() {
+  timespec t;
+  return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0 ? double(t.tv_sec) + 1e-9 * double(t.tv_nsec) : 0;
+}
+
 /// "sm_90a" -> 90, 0 for what is no arch.
 int numberOf(const std::string &arch) {
   static const std::regex form("sm_([0-9]{2,3})[af]?");
@@ -215,7 +222,9 @@ NvrtcResult compileWithNvrtc(const std::string &text, const std::string &arch, b
   }
   std::string target = "--gpu-architecture=" + arch;
   const char *options[] = {target.c_str(), "--std=c++17", "--pre-include=attnc_device.cuh", "--ptxas-options=-v"};
+  double begin = processorSeconds();
   int status = nvrtc->compile(program, 4, options);
+  output.seconds = processorSeconds() - begin;
   std::string log = textOf(bytesOf(program, nvrtc->logSize, nvrtc->log));
   if (status == 0) {
     output.code = ptx ? textOf(bytesOf(program, nvrtc->ptxSize, nvrtc->ptx)) + "\n"

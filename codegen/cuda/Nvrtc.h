@@ -29,6 +29,7 @@ struct KernelFigures {
 struct NvrtcOutput {
   std::string code;                   ///< PTX text, or a cubin
   std::vector<KernelFigures> kernels; ///< of a cubin, in the order of the text
+  double seconds = 0;                 ///< of processor time that it took
 };
 
 /// Compiles text behind the device header (Device.h) for `arch`, "sm_90a". `error` says what was looked for, or what

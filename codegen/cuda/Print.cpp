@@ -55,6 +55,32 @@ private:
 
   std::string name(Value v) { return names_.lookup(v); }
 
+  /// The same as an operand of `sign`, in brackets where it is an expression that binds less.
+  std::string operand(Value v, char sign, bool right) {
+    auto found = binding_.find(v);
+    bool sum = found != binding_.end() && found->second == 1, product = found != binding_.end() && !sum;
+    bool bracket = (sum && (sign == '*' || (right && sign == '-'))) || (product && right && sign == '*');
+    return bracket ? "(" + name(v) + ")" : name(v);
+  }
+
+  /// Index arithmetic that is used once, where it stands, needs no name. What a yield hands on keeps one: it would be
+  /// read after variables have changed.
+  static bool inlined(Operation &op) {
+    if (!op.getResult(0).hasOneUse() || !op.getResult(0).getType().isInteger(64))
+      return false;
+    Operation *user = *op.getResult(0).user_begin();
+    if (isa<arith::IndexCastOp>(user) && user->getResult(0).hasOneUse())
+      user = *user->getResult(0).user_begin();
+    return user->getBlock() == op.getBlock() &&
+           isa<arith::AddIOp, arith::SubIOp, arith::MulIOp, memref::LoadOp, memref::StoreOp>(user) && plain(*user);
+  }
+
+  /// Not an addition that may wrap.
+  static bool plain(Operation &op) {
+    auto flags = dyn_cast<arith::ArithIntegerOverflowFlagsInterface>(op);
+    return !flags || bitEnumContainsAny(flags.getOverflowAttr().getValue(), arith::IntegerOverflowFlags::nsw);
+  }
+
   void line(const std::string &s) { text += std::string(size_t(depth_) * 2, ' ') + s + "\n"; }
 
   /// A name for a value, from the letter of its type.
@@ -72,7 +98,9 @@ private:
 
   bool kernel(gpu::GPUFuncOp func) {
     names_.clear();
+    binding_.clear();
     next_ = 0;
+    rolled_ = func->hasAttr("attnc.rolled");
     std::string params;
     llvm::StringSet<> taken;
     for (BlockArgument arg : func.getArguments().take_front(func.getNumArguments())) {
@@ -88,7 +116,7 @@ private:
       params += fmt::format("{}{}{}", params.empty() ? "" : ", ", type, id);
     }
     int64_t threads = func.getKnownBlockSize() ? (*func.getKnownBlockSize())[0] : 256;
-    text += fmt::format("extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n", threads,
+    text += fmt::format("extern \"C\" __global__ void __launch_bounds__({}, 1) {}({}) {{\n", threads,
                         kernelName(func.getName()), params);
     depth_ = 1;
     for (BlockArgument shared : func.getWorkgroupAttributions()) {
@@ -104,10 +132,6 @@ private:
 
   bool block(Block &b) {
     for (Operation &op : b) {
-      if (auto at = op.getLoc()->findInstanceOf<FileLineColLoc>(); at && at.getLine() != line_ && isa<scf::ForOp>(op)) {
-        line_ = at.getLine();
-        line(fmt::format("// line {}", line_));
-      }
       if (!operation(op))
         return false;
     }
@@ -181,7 +205,7 @@ private:
     }
   }
 
-  /// What stands between two operands; integers that may wrap are added as unsigned ones.
+  /// What stands between two operands.
   static const char *infix(Operation &op) {
     StringRef n = op.getName().stripDialect();
     return llvm::StringSwitch<const char *>(n)
@@ -194,6 +218,8 @@ private:
         .Case("xori", "^")
         .Default(nullptr);
   }
+
+  static const char *wrappingName(char sign) { return sign == '+' ? "add_i64" : sign == '-' ? "sub_i64" : "mul_i64"; }
 
   static const char *wrapping(Operation &op) {
     return llvm::StringSwitch<const char *>(op.getName().stripDialect())
@@ -231,10 +257,7 @@ private:
         .Case("maxsi", "max_i64")
         .Case("minsi", "min_i64")
         .Case("floordivsi", "floor_div")
-        .Case("remui", "rem_u64")
         .Case("divui", "div_u64")
-        .Case("divsi", "div_i64")
-        .Case("remsi", "rem_i64")
         .Case("shli", "shl_i64")
         .Case("shrsi", "shr_i64")
         .Default("");
@@ -333,10 +356,18 @@ private:
         return true;
       }
       if (const char *sign = wrapping(op)) {
-        auto flags = cast<arith::ArithIntegerOverflowFlagsInterface>(op).getOverflowAttr();
-        bool plain = bitEnumContainsAny(flags.getValue(), arith::IntegerOverflowFlags::nsw);
-        define(op.getResult(0),
-               plain ? fmt::format("{} {} {}", a, sign, b) : fmt::format("(i64)((u64){} {} (u64){})", a, sign, b));
+        if (!plain(op)) {
+          define(op.getResult(0), fmt::format("{}({}, {})", wrappingName(*sign), a, b));
+          return true;
+        }
+        std::string expression = fmt::format("{} {} {}", operand(op.getOperand(0), *sign, false), sign,
+                                             operand(op.getOperand(1), *sign, true));
+        if (inlined(op)) {
+          names_[op.getResult(0)] = expression;
+          binding_[op.getResult(0)] = *sign == '*' ? 2 : 1;
+        } else {
+          define(op.getResult(0), expression);
+        }
         return true;
       }
     }
@@ -376,14 +407,18 @@ private:
   }
 
   bool forLoop(scf::ForOp loop) {
+    if (auto note = loop->getAttrOfType<StringAttr>("attnc.note")) {
+      auto at = loop.getLoc()->findInstanceOf<FileLineColLoc>();
+      line(fmt::format("// {}{}", at ? fmt::format("line {}: ", at.getLine()) : "", note.getValue().str()));
+    }
     for (auto [arg, init, result] : llvm::zip(loop.getRegionIterArgs(), loop.getInitArgs(), loop.getResults())) {
       std::string id = fresh(arg);
       names_[result] = id;
       line(fmt::format("{} {} = {};", typeName(arg.getType()), id, name(init)));
     }
     std::string i = fresh(loop.getInductionVar());
-    line(fmt::format("for (i64 {0} = {1}; {0} < {2}; {0} += {3}) {{", i, name(loop.getLowerBound()),
-                     name(loop.getUpperBound()), name(loop.getStep())));
+    line(fmt::format("{4}for (i64 {0} = {1}; {0} < {2}; {0} += {3}) {{", i, name(loop.getLowerBound()),
+                     name(loop.getUpperBound()), name(loop.getStep()), rolled_ ? "ROLLED " : ""));
     ++depth_;
     if (!block(*loop.getBody()))
       return false;
@@ -420,8 +455,9 @@ private:
   }
 
   llvm::DenseMap<Value, std::string> names_;
+  llvm::DenseMap<Value, int> binding_; ///< of names that are expressions: 1 sums, 2 products
   int next_ = 0, depth_ = 0;
-  unsigned line_ = 0;
+  bool rolled_ = false;
 };
 
 } // namespace

@@ -1,8 +1,8 @@
 //===- From tile kernels to kernels of the gpu dialect --------------------===//
-#include "codegen/cuda/Passes.h"
+#include "codegen/cuda/IndexBuilder.h"
+#include "codegen/cuda/Sharing.h"
 #include "dialect/tile/Combiners.h"
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -13,10 +13,13 @@ namespace attnc::cuda {
 
 using namespace mlir;
 using namespace attnc;
+using attnc::cuda::DeviceBuilder;
+using attnc::cuda::IndexBuilder;
 
 namespace {
 
 constexpr int64_t kThreads = 256;           ///< of a block; a power of two
+constexpr int64_t kManyNests = 8;           ///< more than so many make a large kernel
 constexpr int64_t kSharedBytes = 32 * 1024; ///< static shared memory that scratch buffers may take in all
 
 bool isArg(tile::Combiner kind) { return kind == tile::Combiner::ArgMax || kind == tile::Combiner::ArgMin; }
@@ -29,59 +32,6 @@ struct Buffer {
   Value pointer; ///< a memref of rank 1
   SmallVector<Value> strides;
   Type elem;
-};
-
-/// i64 arithmetic of indices: never overflows, folds constants.
-class Builder : public ImplicitLocOpBuilder {
-public:
-  using ImplicitLocOpBuilder::ImplicitLocOpBuilder;
-
-  static std::optional<int64_t> constantOf(Value v) {
-    APInt c;
-    if (matchPattern(v, m_ConstantInt(&c)))
-      return c.getSExtValue();
-    return std::nullopt;
-  }
-  Value i64(int64_t v) { return create<arith::ConstantIntOp>(v, 64); }
-  Value add(Value a, Value b) {
-    if (constantOf(a) == 0)
-      return b;
-    return constantOf(b) == 0 ? a : create<arith::AddIOp>(a, b, arith::IntegerOverflowFlags::nsw).getResult();
-  }
-  Value sub(Value a, Value b) {
-    return constantOf(b) == 0 ? a : create<arith::SubIOp>(a, b, arith::IntegerOverflowFlags::nsw).getResult();
-  }
-  Value mul(Value a, Value b) {
-    if (constantOf(a) == 1)
-      return b;
-    return constantOf(b) == 1 ? a : create<arith::MulIOp>(a, b, arith::IntegerOverflowFlags::nsw).getResult();
-  }
-  Value less(Value a, Value b) { return create<arith::CmpIOp>(arith::CmpIPredicate::slt, a, b); }
-  Value count(Value lo, Value hi) { return createOrFold<arith::MaxSIOp>(sub(hi, lo), i64(0)); }
-  Value index(Value v) { return create<arith::IndexCastOp>(getIndexType(), v); }
-  Value fromIndex(Value v) { return create<arith::IndexCastOp>(getI64Type(), v); }
-
-  void loop(Value lo, Value hi, Value step, function_ref<void(Value)> body) {
-    auto op = create<scf::ForOp>(lo, hi, step);
-    OpBuilder::InsertionGuard guard(*this);
-    setInsertionPoint(op.getBody()->getTerminator());
-    body(op.getInductionVar());
-  }
-  SmallVector<Value> carry(Value lo, Value hi, Value step, ValueRange init,
-                           function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-    auto op = create<scf::ForOp>(lo, hi, step, init);
-    OpBuilder::InsertionGuard guard(*this);
-    setInsertionPointToStart(op.getBody());
-    SmallVector<Value> next = body(op.getInductionVar(), op.getRegionIterArgs());
-    create<scf::YieldOp>(next);
-    return SmallVector<Value>(op.getResults());
-  }
-  void when(Value condition, function_ref<void()> body) {
-    auto op = create<scf::IfOp>(condition, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(*this);
-    setInsertionPoint(op.thenYield());
-    body();
-  }
 };
 
 /// What a kernel uses from outside, constants aside, in the order of use; extents of its grid come first.
@@ -104,7 +54,7 @@ class KernelEmitter {
 public:
   KernelEmitter(OpBuilder &builder, gpu::GPUModuleOp device, tile::KernelOp kernel, ArrayRef<Value> captures,
                 StringRef name)
-      : b(kernel.getLoc(), builder), device(device), kernel(kernel) {
+      : b(kernel.getLoc(), builder, device), kernel(kernel) {
     SmallVector<Type> types{b.getI64Type(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type()), b.getI64Type()};
     SmallVector<std::string> names{"instances", "scratch", "scratch_bytes"};
     for (auto [i, v] : llvm::enumerate(captures)) {
@@ -146,8 +96,12 @@ public:
   }
 
   void emit() {
+    int64_t nests = 0;
+    kernel.getBody().walk([&](tile::NestOp) { ++nests; });
+    large = nests > kManyNests;
+    if (large) // the compiler's time grows with copies of loops
+      func->setAttr("attnc.rolled", b.getUnitAttr());
     thread = b.fromIndex(b.create<gpu::ThreadIdOp>(gpu::Dimension::x));
-    threads = b.fromIndex(b.create<gpu::BlockDimOp>(gpu::Dimension::x));
     Value block = b.fromIndex(b.create<gpu::BlockIdOp>(gpu::Dimension::x));
     Value blocks = b.fromIndex(b.create<gpu::GridDimOp>(gpu::Dimension::x));
     Value place = b.mul(block, func.getArgument(2));
@@ -162,21 +116,20 @@ public:
       if (auto sort = dyn_cast<tile::SortOp>(op))
         written.insert(sort.getOut());
     });
-    b.loop(block, func.getArgument(0), blocks, [&](Value instance) {
-      Value rest = instance;
-      for (unsigned d = kernel.getExtents().size(); d-- > 0;) {
-        Value extent = get(kernel.getExtents()[d]);
-        values.map(kernel.getBody().getArgument(d), d ? b.create<arith::RemUIOp>(rest, extent).getResult() : rest);
-        if (d)
-          rest = b.create<arith::DivUIOp>(rest, extent);
-      }
+    SmallVector<Value> extents;
+    for (Value e : kernel.getExtents())
+      extents.push_back(get(e));
+    b.note = "instances of the grid";
+    b.walk(block, b.i64(0), func.getArgument(0), blocks, extents, [&](Value, ValueRange positions) {
+      for (auto [d, position] : llvm::enumerate(positions))
+        values.map(kernel.getBody().getArgument(unsigned(d)), position);
       emitBlock(kernel.getBody().front());
     });
     b.create<gpu::ReturnOp>();
   }
 
   /// Bytes of global scratch memory that one block needs, computed where `at` inserts.
-  static Value scratchBytes(Builder &at, tile::KernelOp kernel) {
+  static Value scratchBytes(IndexBuilder &at, tile::KernelOp kernel) {
     Value total = at.i64(0);
     int64_t shared = 0;
     for (auto alloc : kernel.getBody().getOps<tile::AllocOp>())
@@ -198,7 +151,7 @@ private:
   static bool fitsShared(tile::AllocOp alloc, int64_t &used) {
     int64_t bytes = byteSize(alloc.getType().getElementType());
     for (Value e : alloc.getExtents()) {
-      auto c = Builder::constantOf(e);
+      auto c = IndexBuilder::constantOf(e);
       if (!c || *c > kSharedBytes)
         return false;
       bytes *= std::max<int64_t>(*c, 1);
@@ -213,7 +166,7 @@ private:
   }
 
   /// In multiples of 64.
-  static Value allocBytes(Builder &b, tile::AllocOp alloc, function_ref<Value(Value)> get) {
+  static Value allocBytes(IndexBuilder &b, tile::AllocOp alloc, function_ref<Value(Value)> get) {
     Value bytes = b.i64(byteSize(alloc.getType().getElementType()));
     for (Value e : alloc.getExtents())
       bytes = b.mul(bytes, b.createOrFold<arith::MaxSIOp>(get(e), b.i64(1)));
@@ -232,7 +185,7 @@ private:
     if (fitsShared(alloc, shared)) {
       int64_t count = 1;
       for (Value e : alloc.getExtents())
-        count *= std::max<int64_t>(*Builder::constantOf(e), 1);
+        count *= std::max<int64_t>(*IndexBuilder::constantOf(e), 1);
       auto space = gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
       buffer.pointer = func.addWorkgroupAttribution(
           MemRefType::get({count}, memory, MemRefLayoutAttrInterface(), space), alloc.getLoc());
@@ -283,7 +236,14 @@ private:
     IRMapping operands; // constants are made where they are used: none of this stays
     for (Value v : op.getOperands())
       operands.map(v, get(v));
-    values.map(op.getResults(), b.clone(op, operands)->getResults());
+    Operation *made = b.clone(op, operands);
+    SmallVector<Value> folded;
+    if (succeeded(b.tryFold(made, folded)) && !folded.empty()) {
+      values.map(op.getResults(), folded);
+      made->erase();
+    } else {
+      values.map(op.getResults(), made->getResults());
+    }
   }
 
   void emitFor(tile::ForOp loop) {
@@ -292,7 +252,8 @@ private:
       values.map(loop.getIv(), iv);
       emitBlock(loop.getBody().front());
     };
-    if (auto c = Builder::constantOf(step); c && *c > 0) {
+    b.note = "in order";
+    if (auto c = IndexBuilder::constantOf(step); c && *c > 0) {
       b.loop(lo, hi, step, run);
       return;
     }
@@ -364,48 +325,57 @@ private:
     }
   }
 
-  /// Binds the par positions to the parts of `p`, last dim fastest.
-  void bindPar(tile::NestOp nest, Block &block, ArrayRef<Value> lo, ArrayRef<Value> extents, Value p) {
-    for (unsigned d = lo.size(); d-- > 0;) {
-      Value i = p;
-      if (d) {
-        i = b.create<arith::RemUIOp>(p, extents[d]);
-        p = b.create<arith::DivUIOp>(p, extents[d]);
-      }
-      values.map(block.getArgument(d), b.add(lo[d], i));
-    }
+  /// In a large kernel: a value from which nothing is computed ahead.
+  Value here(Value v) { return large ? b.call("here", v.getType(), v) : v; }
+
+  void bindPar(Block &block, ArrayRef<Value> lo, ValueRange positions) {
+    for (auto [d, position] : llvm::enumerate(positions))
+      values.map(block.getArgument(unsigned(d)), b.add(lo[d], position));
+  }
+
+  static std::string noteOf(tile::NestOp nest) {
+    auto dims = [](unsigned n) { return std::to_string(n) + (n == 1 ? " dim" : " dims"); };
+    std::string note = "points of " + dims(nest.getNumPar());
+    if (!nest.isReduction())
+      return nest.getNumInner() ? note + ", " + dims(nest.getNumInner()) + " in order" : note;
+    std::string what;
+    for (tile::Combiner kind : nest.getCombinerKinds())
+      what += (what.empty() ? "" : ", ") + tile::stringifyCombiner(kind).str();
+    return note + ": " + what + " over " + dims(nest.getNumInner());
   }
 
   void emitNest(tile::NestOp nest) {
     Block &body = nest.getBody().front();
     SmallVector<Value> lo, extents;
-    Value total = b.i64(1);
+    Value total = b.i64(1), thread = here(this->thread), threads = here(b.i64(kThreads));
     for (auto [l, h] : llvm::zip(nest.getParLo(), nest.getParHi())) {
       lo.push_back(get(l));
       extents.push_back(b.count(lo.back(), get(h)));
       total = b.mul(total, extents.back());
     }
+    b.note = noteOf(nest);
     if (!nest.isReduction()) {
-      b.loop(thread, total, threads, [&](Value p) {
-        bindPar(nest, body, lo, extents, p);
+      b.walk(thread, b.i64(0), total, threads, extents, [&](Value, ValueRange positions) {
+        bindPar(body, lo, positions);
         overInner(nest, 0, [&] { point(body); });
       });
       return;
     }
     unsigned last = nest.getNumInner() - 1;
     Value lastLo = get(nest.getInnerLo()[last]), lastHi = get(nest.getInnerHi()[last]);
-    Value share = call("group_size", b.getI64Type(), {total, b.count(lastLo, lastHi)});
-    Value lane = b.create<arith::RemUIOp>(thread, share), group = b.create<arith::DivUIOp>(thread, share),
-          groups = b.create<arith::DivUIOp>(threads, share);
-    b.loop(b.i64(0), total, groups, [&](Value base) {
-      Value p = b.add(base, group), active = b.less(p, total);
+    Value share =
+        b.call("group_size", b.getI64Type(), {total, b.count(lastLo, lastHi), b.i64(cuda::coalescedShare(nest))});
+    Value group = b.divSmall(thread, share), lane = b.sub(thread, b.mul(group, share)),
+          groups = b.divSmall(threads, share);
+    b.walk(b.i64(0), group, total, groups, extents, [&](Value p, ValueRange positions) {
+      Value active = b.less(p, total);
       SmallVector<tile::Combiner> kinds = nest.getCombinerKinds();
       SmallVector<Value> init = start(nest, kinds), state;
       auto op = b.create<scf::IfOp>(TypeRange(ValueRange(init)), active, /*withElseRegion=*/true);
       {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToStart(op.thenBlock());
-        bindPar(nest, body, lo, extents, p);
+        bindPar(body, lo, positions);
         SmallVector<Value> sums = overRed(nest, 0, lastLo, lastHi, lane, share, init);
         b.create<scf::YieldOp>(sums);
         b.setInsertionPointToStart(op.elseBlock());
@@ -417,17 +387,17 @@ private:
       for (tile::Combiner kind : kinds) {
         std::string name = ("group_" + tile::stringifyCombiner(kind)).str();
         if (isArg(kind)) {
-          results.push_back(call(name, b.getI64Type(), {state[at], state[at + 1], state[at + 2], share}));
+          results.push_back(b.call(name, b.getI64Type(), {state[at], state[at + 1], state[at + 2], share}));
           at += 3;
         } else {
-          results.push_back(call(name, state[at].getType(), {state[at], share}));
+          results.push_back(b.call(name, state[at].getType(), {state[at], share}));
           ++at;
         }
       }
       Value first = b.create<arith::CmpIOp>(arith::CmpIPredicate::eq, lane, b.i64(0));
       b.when(b.create<arith::AndIOp>(active, first), [&] {
         Block &finish = nest.getFinish().front();
-        bindPar(nest, finish, lo, extents, p);
+        bindPar(finish, lo, positions);
         for (auto [i, v] : llvm::enumerate(results))
           values.map(finish.getArgument(nest.getNumPar() + unsigned(i)), v);
         point(finish);
@@ -468,7 +438,7 @@ private:
         // The candidate replaces the best so far where the device header says so.
         SmallVector<Value> args(carried.slice(at, 3));
         args.append(yielded.begin() + at, yielded.begin() + at + 3);
-        Value better = call((tile::stringifyCombiner(kind) + "_better").str(), b.getI1Type(), args);
+        Value better = b.call((tile::stringifyCombiner(kind) + "_better").str(), b.getI1Type(), args);
         next.push_back(b.create<arith::SelectOp>(better, yielded[at], carried[at]));
         next.push_back(b.create<arith::SelectOp>(better, yielded[at + 1], carried[at + 1]));
         next.push_back(b.create<arith::OrIOp>(carried[at + 2], yielded[at + 2]));
@@ -517,41 +487,17 @@ private:
     args.push_back(get(op.getCount()));
     args.push_back(b.create<arith::ConstantIntOp>(op.getDescending(), 1));
     args.push_back(b.create<arith::ConstantIntOp>(op.getNan() == tile::NanOrder::Never, 1));
-    call(op.getValid() ? "sort_valid_row" : "sort_row", {}, args);
+    b.call(op.getValid() ? "sort_valid_row" : "sort_row", {}, args);
   }
 
-  /// A function of the device header, overloaded by the types of its arguments: the symbol spells them out.
-  Value call(StringRef name, Type result, ArrayRef<Value> args) {
-    std::string symbol = name.str();
-    llvm::raw_string_ostream os(symbol);
-    for (Value v : args) {
-      Type type = v.getType();
-      if (auto memory = dyn_cast<MemRefType>(type))
-        type = memory.getElementType();
-      os << "_" << type;
-    }
-    SmallVector<Type> results;
-    if (result)
-      results.push_back(result);
-    if (!device.lookupSymbol(symbol)) {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(device.getBody());
-      auto declared = b.create<func::FuncOp>(symbol, b.getFunctionType(TypeRange(ValueRange(args)), results));
-      declared.setPrivate();
-      declared->setAttr("attnc.name", b.getStringAttr(name));
-    }
-    auto op = b.create<func::CallOp>(symbol, results, args);
-    return result ? op.getResult(0) : Value();
-  }
-
-  Builder b;
-  gpu::GPUModuleOp device;
+  DeviceBuilder b;
   tile::KernelOp kernel;
   gpu::GPUFuncOp func;
   IRMapping values;
   llvm::DenseMap<Value, Buffer> buffers;
   llvm::DenseSet<Value> written;
-  Value thread, threads;
+  Value thread;
+  bool large = false;
 };
 
 struct TileToGpu : cuda::impl::TileToGpuBase<TileToGpu> {
@@ -579,7 +525,7 @@ struct TileToGpu : cuda::impl::TileToGpuBase<TileToGpu> {
   void launch(OpBuilder &builder, gpu::GPUModuleOp device, tile::KernelOp kernel, ArrayRef<Value> captures,
               StringRef name) {
     builder.setInsertionPoint(kernel);
-    Builder b(kernel.getLoc(), builder);
+    IndexBuilder b(kernel.getLoc(), builder);
     Value instances = b.i64(1);
     for (Value e : kernel.getExtents())
       instances = b.mul(instances, b.createOrFold<arith::MaxSIOp>(e, b.i64(0)));

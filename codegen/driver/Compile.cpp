@@ -3,10 +3,10 @@
 #include "codegen/cpu/Cpu.h"
 #include "codegen/cuda/Cuda.h"
 #include "codegen/cuda/HostCompile.h"
-#include "codegen/cuda/Nvrtc.h"
 #include "codegen/driver/Buffers.h"
 #include "codegen/driver/Explain.h"
 #include "codegen/driver/ExplainCuda.h"
+#include "codegen/driver/NvrtcCache.h"
 #include "dialect/attn/Attn.h"
 #include "dialect/attn/Emit.h"
 #include "dialect/tile/Tile.h"
@@ -272,7 +272,7 @@ private:
       return false;
     text = std::move(answer_.stage);
     cuda::NvrtcOutput output;
-    switch (cuda::compileWithNvrtc(text, request_.arch, request_.stage == "ptx", output, error)) {
+    switch (compileCached(text, request_, output, error)) {
     case cuda::NvrtcResult::Done:
       break;
     case cuda::NvrtcResult::Rejected:

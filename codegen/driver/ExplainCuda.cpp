@@ -38,6 +38,7 @@ void explainCuda(const cuda::NvrtcOutput &output, const LaunchPlan &plan, const 
   if (llvm::json::Object *object = whole->getAsObject())
     (*object)["cuda"] = llvm::json::Object{{"arch", arch},
                                            {"nvrtc", cuda::nvrtcVersion()},
+                                           {"nvrtc_seconds", output.seconds},
                                            {"evidence", "static, not run on hardware"},
                                            {"kernels", std::move(list)}};
   llvm::raw_string_ostream(json = {}) << *whole;

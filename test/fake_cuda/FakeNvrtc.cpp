@@ -57,7 +57,7 @@ EXPORT int nvrtcCompileProgram(void *program, int, const char *const *) {
     return std::atoi(fails);
   }
   LaunchPlan plan; // for the names of the kernels
-  static const std::regex entry("__global__ void __launch_bounds__\\(([0-9]+)\\) (\\w+)\\(");
+  static const std::regex entry("__global__ void __launch_bounds__\\(([0-9]+), 1\\) (\\w+)\\(");
   for (std::sregex_iterator it(p.text.begin(), p.text.end(), entry), end; it != end; ++it)
     plan.kernels.push_back({(*it)[2].str(), std::atoi((*it)[1].str().c_str())});
   return cuda::compileForEmulator(p.text, plan, p.code, p.log) == cuda::HostResult::Done ? 0 : 6;

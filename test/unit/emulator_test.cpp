@@ -73,6 +73,39 @@ TEST(Emulator, RightKernelIsRight) {
   unsetenv("ATTNC_EMULATOR_SEED");
 }
 
+/// How many threads of a block of 64 share a point, by the definition: doubled while threads are left, and elements.
+float groupSize(int64_t points, int64_t length, int64_t least) {
+  int64_t size = 1;
+  while (size < length && size < 64 && (size * 2 * points <= 64 || size < least))
+    size *= 2;
+  return float(size);
+}
+
+TEST(DeviceHeader, GroupsAndSmallQuotients) {
+  const int64_t sizes[] = {1, 2, 3, 5, 8, 31, 32, 33, 64, 65, 1000, int64_t(1) << 40};
+  std::string text;
+  std::vector<float> expected;
+  auto expect = [&](const std::string &call, float value) {
+    text += "if (!thread()) store(x, " + std::to_string(expected.size()) + ", float(" + call + "));\n";
+    expected.push_back(value);
+  };
+  for (int64_t points : sizes)
+    for (int64_t length : sizes)
+      for (int64_t least : {1, 8}) {
+        std::string args = std::to_string(points) + "ll, " + std::to_string(length) + "ll, " + std::to_string(least);
+        expect("group_size(" + args + ")", groupSize(points, length, least));
+      }
+  expect("group_size(5, 0, 8)", 1); // nothing to add
+  expect("div_small(100, 7)", 14);
+  expect("div_small(100, 0)", 100);
+  expect("div_small(100, 1ll << 40)", 0);
+  expect("div_small(0x7fffffff, 0x7fffffff)", 1);
+  expect("here(7)", 7);
+  std::vector<float> data(expected.size(), -1.0f);
+  EXPECT_EQ(run(text, data, 1), "");
+  EXPECT_EQ(data, expected);
+}
+
 TEST(Emulator, ImagesThatAreNone) {
   KernelBlob blob;
   blob.form = KernelBlob::Form::Emulated;

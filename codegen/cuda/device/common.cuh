@@ -13,6 +13,10 @@ DEVICE double min_nan(double a, double b) { return is_nan(a) || is_nan(b) ? a + 
 DEVICE i64 max_i64(i64 a, i64 b) { return a > b ? a : b; }
 DEVICE i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
 DEVICE i64 abs_i64(i64 a) { return a < 0 ? i64(0 - u64(a)) : a; }
+/// These wrap around.
+DEVICE i64 add_i64(i64 a, i64 b) { return i64(u64(a) + u64(b)); }
+DEVICE i64 sub_i64(i64 a, i64 b) { return i64(u64(a) - u64(b)); }
+DEVICE i64 mul_i64(i64 a, i64 b) { return i64(u64(a) * u64(b)); }
 DEVICE i64 clz_i64(i64 a) { return count_leading_zeros(a); }
 DEVICE i64 shl_i64(i64 a, i64 by) { return i64(u64(a) << by); }
 DEVICE i64 shr_i64(i64 a, i64 by) { return a >> by; }
@@ -21,19 +25,20 @@ DEVICE i64 floor_div(i64 a, i64 b) {
   i64 q = a / b;
   return q * b != a && (a < 0) != (b < 0) ? q - 1 : q;
 }
-/// Of values that are not negative; in 32 bits where they fit, which is several times as fast.
-DEVICE i64 div_u64(i64 a, i64 b) { return (u64(a) | u64(b)) >> 32 ? i64(u64(a) / u64(b)) : i64(u32(a) / u32(b)); }
-DEVICE i64 rem_u64(i64 a, i64 b) { return (u64(a) | u64(b)) >> 32 ? i64(u64(a) % u64(b)) : i64(u32(a) % u32(b)); }
+/// Of values that are not negative.
+DEVICE i64 div_u64(i64 a, i64 b) { return i64(u64(a) / u64(b)); }
+/// The same for an a below 2^31 and any b: in 32 bits, several times as fast. 0 counts as 1.
+DEVICE i64 div_small(i64 a, i64 b) { return i64(u32(a) / u32(b < 1 ? 1 : b > 0x7fffffff ? 0x7fffffff : b)); }
 
 //===--- Reductions over a group of threads ---===//
 
 /// How many neighbouring threads share a point of a reduction over `length` elements when there are `points` of them: a
-/// power of two, 1 where every thread has a point of its own, at most the block.
-DEVICE i64 group_size(i64 points, i64 length) {
-  i64 size = 1;
-  while (size * 2 * points <= threads() && size < length && size < threads())
-    size *= 2;
-  return size;
+/// power of two, `least` where every thread has a point of its own, at most the block, and no more than elements.
+DEVICE i64 group_size(i64 points, i64 length, i64 least) {
+  i64 spare = max_i64(div_small(threads(), points), least), most = min_i64(length, threads()) - 1;
+  if (spare < 2 || most < 1)
+    return 1;
+  return min_i64(shl_i64(1, 63 - clz_i64(spare)), shl_i64(1, 64 - clz_i64(most)));
 }
 
 struct Sum {
@@ -61,6 +66,7 @@ struct All {
 
 /// Every thread of a group gets the same result; called by whole blocks, with the same size everywhere.
 template <class Op, class T> DEVICE T group(T v, i64 size) {
+  ROLLED
   for (int mask = int(size < 32 ? size : 32) / 2; mask; mask /= 2)
     v = Op::join(v, exchange(v, mask));
   if (size > 32) {
@@ -71,6 +77,7 @@ template <class Op, class T> DEVICE T group(T v, i64 size) {
       store(part, warp, v);
     barrier();
     v = load(part, first);
+    ROLLED
     for (i64 k = 1; k < size / 32; ++k)
       v = Op::join(v, load(part, first + k));
   }
@@ -99,6 +106,7 @@ template <class T> DEVICE bool argmin_better(T best, i64 best_at, bool found, T 
   return better<false>(best, best_at, found, key, at, valid);
 }
 template <bool kMax, class T> DEVICE i64 group_best(T key, i64 at, bool found, i64 size) {
+  ROLLED
   for (int mask = int(size < 32 ? size : 32) / 2; mask; mask /= 2) {
     T key2 = exchange(key, mask);
     i64 at2 = exchange(at, mask);
@@ -121,6 +129,7 @@ template <bool kMax, class T> DEVICE i64 group_best(T key, i64 at, bool found, i
       store(founds, warp, i8(found));
     }
     barrier();
+    ROLLED
     for (i64 k = first; k < first + size / 32; ++k)
       if (better<kMax>(key, at, found, load(keys, k), load(places, k), load(founds, k) != 0)) {
         key = load(keys, k);

@@ -3,8 +3,9 @@
 #include <math.h>
 #include <string.h>
 #define DEVICE static inline
+#define ROLLED
 #define __global__
-#define __launch_bounds__(n)
+#define __launch_bounds__(...)
 
 struct EmulatorApi { // order as in runtime/cuda/Emulator.h
   i64 (*position)(int what);
@@ -24,6 +25,7 @@ DEVICE i64 thread() { return attnc_emulator->position(0); }
 DEVICE i64 threads() { return attnc_emulator->position(1); }
 DEVICE i64 block() { return attnc_emulator->position(2); }
 DEVICE i64 blocks() { return attnc_emulator->position(3); }
+DEVICE i64 here(i64 v) { return v; }
 DEVICE void barrier() { attnc_emulator->barrier(); }
 template <class T> DEVICE T exchange(T v, int mask) {
   attnc_emulator->exchange(&v, sizeof v, mask);

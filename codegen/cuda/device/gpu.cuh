@@ -1,12 +1,20 @@
 // What the emitted text stands on, on a GPU: types, the position of a thread, barriers, exchange within a warp, memory,
 // conversions. All inline PTX of attnc is in this file. emulated.h has the same functions for a CPU.
 #define DEVICE static __device__ __forceinline__
+/// In front of a loop: its body stands once.
+#define ROLLED _Pragma("unroll 1")
 #define SHARED(type, name, count) __shared__ type name[count]
 
 DEVICE i64 thread() { return threadIdx.x; }
 DEVICE i64 threads() { return blockDim.x; }
 DEVICE i64 block() { return blockIdx.x; }
 DEVICE i64 blocks() { return gridDim.x; }
+/// The same value, which counts as a new one where it stands: what is computed from it is not moved in front of loops,
+/// where it would hold registers all through the kernel.
+DEVICE i64 here(i64 v) {
+  asm volatile("" : "+l"(v));
+  return v;
+}
 DEVICE void barrier() { __syncthreads(); }
 /// The value of the thread whose number within the warp differs in the bits of `mask`; called by whole warps.
 template <class T> DEVICE T exchange(T v, int mask) { return __shfl_xor_sync(0xffffffffu, v, mask); }

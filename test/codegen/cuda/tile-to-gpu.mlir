@@ -10,7 +10,7 @@
 // CHECK-SAME: workgroup(%[[S:.*]] : memref<4xf32, #gpu.address_space<workgroup>>)
 // CHECK: gpu.block_id
 // CHECK: scf.for
-// CHECK: %[[G:.*]] = func.call @group_size_i64_i64
+// CHECK: %[[G:.*]] = func.call @group_size_i64_i64_i64
 // CHECK: scf.for
 // CHECK: scf.if
 // CHECK: scf.for {{.*}} iter_args
