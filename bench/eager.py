@@ -55,7 +55,7 @@ def main():
     from eager.library import Library
     from eager.measure import measure
 
-    library = Library(options.build, options.threads)
+    library = Library(os.path.join(options.build, "lib", "libattnc.so"), options.threads)
     rows, peaks, failed = [], [peak(options)], 0
     print(f"{'example':34} {'eager ms':>9} {'attnc ms':>9} {'ratio':>7}  error", flush=True)
     for name, item in ENTRIES.items():
@@ -64,7 +64,7 @@ def main():
         file, _, mixer = name.partition(":")
         path = os.path.join(ROOT, "examples", file + ".attn")
         try:
-            m = measure(library, path, mixer or None, item, options.seconds, options.threads)
+            m = measure(library.compiled(path, mixer or None, item["params"]), item, options.seconds, options.threads)
         except Exception as problem:
             failed += 1
             print(f"{name:34} {problem}", flush=True)

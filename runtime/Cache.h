@@ -1,16 +1,14 @@
 //===- The kernel cache on disk -------------------------------------------===//
 //
 // Entries are files named by key and kind, written under a temporary name and renamed, so that any number of processes
-// can share a folder. Three kinds lead from a spec's text to machine code, a
-// fourth keeps cubins:
+// can share a folder. Three kinds lead from a spec's text to machine code:
 //
 //   S  text, params, inputs passed          -> imports with their hashes, signature
 //   M  key of S, dtypes, extents, target    -> hash of the IR
 //   K  hash of the IR, target               -> machine code
 //
-//   N  emitted CUDA text, arch, NVRTC       -> what NVRTC made of it
-//
-// so that a changed comment costs a parse and no compilation, and argument errors need no compiler. An entry that is
+// so that a changed comment costs a parse and no compilation, and argument errors need no compiler. One more, N, keeps
+// what NVRTC made of emitted CUDA text. An entry that is
 // cut, damaged, of another version, filed under a wrong name, or that someone else could have written counts as
 // missing. A cache that cannot be used (no folder, disk full) is a cache that always misses; nothing is reported.
 //===----------------------------------------------------------------------===//

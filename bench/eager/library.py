@@ -30,15 +30,16 @@ def tensor(t):
     code, bits = DTYPES[t.dtype]
     shape = (C.c_int64 * max(t.dim(), 1))(*t.shape)
     strides = (C.c_int64 * max(t.dim(), 1))(*t.stride())
-    return DLTensor(t.data_ptr(), 1, 0, t.dim(), code, bits, 1, shape, strides, 0)
+    device = (2, t.device.index or 0) if t.is_cuda else (1, 0)
+    return DLTensor(t.data_ptr(), *device, t.dim(), code, bits, 1, shape, strides, 0)
 
 
 class Library:
-    """libattnc of a build folder, with one engine of so many threads."""
+    """libattnc, or libattnc_runtime, with one engine of so many threads."""
 
-    def __init__(self, build, threads):
-        self.c = C.CDLL(os.path.join(build, "lib", "libattnc.so"))
-        for name in ("attnc_engine_create", "attnc_compile_file", "attnc_kernel_run", "attnc_kernel_workspace_size",
+    def __init__(self, file, threads):
+        self.c = C.CDLL(file)
+        for name in ("attnc_engine_create", "attnc_package_load", "attnc_kernel_run", "attnc_kernel_workspace_size",
                      "attnc_kernel_output_shape"):
             getattr(self.c, name).restype = C.c_void_p
         self.c.attnc_error_message.restype = C.c_char_p
@@ -56,20 +57,28 @@ class Library:
         if error:
             raise RuntimeError(self.c.attnc_error_message(error).decode())
 
-    def kernel(self, path, mixer=None, params=None):
-        return Kernel(self, path, mixer, params or {})
-
-
-class Kernel:
-    def __init__(self, library, path, mixer, params):
-        self.lib = library
+    def compiled(self, path, mixer=None, params=None):
+        """The kernel of a spec; libattnc alone can."""
+        params = params or {}
         names = (C.c_char_p * max(len(params), 1))(*[n.encode() for n in params])
         values = (C.c_char_p * max(len(params), 1))(*[str(v).encode() for v in params.values()])
         options = CompileOptions(size=C.sizeof(CompileOptions), mixer=mixer.encode() if mixer else None, names=names,
                                  values=values, count=len(params))
-        self.handle = C.c_void_p()
-        library.check(library.c.attnc_compile_file(library.engine, path.encode(), C.byref(options),
-                                                   C.byref(self.handle)))
+        handle = C.c_void_p()
+        self.c.attnc_compile_file.restype = C.c_void_p
+        self.check(self.c.attnc_compile_file(self.engine, path.encode(), C.byref(options), C.byref(handle)))
+        return Kernel(self, handle, own_workspace=True)
+
+    def packaged(self, folder, target):
+        """The kernel of a package. Its intermediates are memory of the engine, or of the GPU's driver."""
+        handle = C.c_void_p()
+        self.check(self.c.attnc_package_load(self.engine, folder.encode(), target.encode(), C.byref(handle)))
+        return Kernel(self, handle, own_workspace=False)
+
+
+class Kernel:
+    def __init__(self, library, handle, own_workspace):
+        self.lib, self.handle, self.own_workspace = library, handle, own_workspace
         self.inputs = self.arguments("input")
         self.outputs = self.arguments("output")
 
@@ -99,9 +108,10 @@ class Kernel:
             outputs[a["name"]] = torch.empty(list(shape[:rank.value]), dtype=TORCH[dtype.code, dtype.bits])
         outs = [tensor(t) for t in outputs.values()]
         out = (C.POINTER(DLTensor) * len(outs))(*[C.pointer(t) for t in outs])
-        memory = torch.empty(bytes_.value + 64, dtype=torch.uint8)
-        start = -(-memory.data_ptr() // 64) * 64
-        call = Call(size=C.sizeof(Call), workspace=start, workspace_size=bytes_.value)
+        call, memory = Call(size=C.sizeof(Call)), None
+        if self.own_workspace:
+            memory = torch.empty(bytes_.value + 64, dtype=torch.uint8)
+            call.workspace, call.workspace_size = -(-memory.data_ptr() // 64) * 64, bytes_.value
         keep = (tensors, ins, inp, outs, out, memory, call)
 
         def run():

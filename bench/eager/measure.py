@@ -62,9 +62,8 @@ def clock(call, now):
     return now() - start
 
 
-def measure(library, path, mixer, item, seconds, threads):
+def measure(kernel, item, seconds, threads):
     """One thread: time of the processor, which other work on the machine does not add to. More: time on the wall. -> dict(eager, attnc: milliseconds; ratio: eager / attnc, of pairs; error; pairs)"""
-    kernel = library.kernel(path, mixer, item["params"])
     tensors, eager = draw(kernel, item)
     ours, outputs = kernel.bind(tensors)
 

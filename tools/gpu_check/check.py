@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs what pack.py packed on this machine's GPU: compares with the reference, times, and writes a JSON file.
 
-    python3 check.py [--out result.json] [--match WORD] [--repeat N] [--no-sanitizer]
+    python3 check.py [--out result.json] [--match WORD] [--repeat N] [--no-sanitizer] [--eager cuda|cpu|no]
 
-Needs NVIDIA's driver and numpy, and nothing else. Exit status: 0 all right, 1 something is wrong, 3 no GPU here.
+Needs NVIDIA's driver and numpy, and nothing else; where PyTorch is, the eager forms of the same sizes are timed beside the kernels. Exit status: 0 all right, 1 something is wrong, 3 no GPU here.
 """
 import argparse
 import ctypes as C
@@ -16,7 +16,8 @@ import subprocess
 import sys
 
 import numpy as np
-from c_api import Argument, DataType, DLTensor  # packed beside this file
+import twins
+from c_api import Argument, DataType, DLTensor  # packed beside this file, as twins is
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TYPES = {"F32": (np.float32, 2, 32), "F64": (np.float64, 2, 64), "F16": (np.float16, 2, 16), "BF16": (np.uint16, 4, 16),
@@ -204,7 +205,7 @@ def sanitize(match):
     if not tool:
         return None
     done = subprocess.run([tool, "--tool", "memcheck", "--error-exitcode", "9", sys.executable, os.path.abspath(__file__), "--no-sanitizer",
-                           "--repeat", "0", "--match", match], capture_output=True, text=True)
+                           "--eager", "no", "--repeat", "0", "--match", match], capture_output=True, text=True)
     return {"status": done.returncode, "tail": done.stdout[-2000:]}
 
 
@@ -214,6 +215,8 @@ def main():
     a.add_argument("--match", default="")
     a.add_argument("--repeat", type=int, default=20, help="timed runs; 0: none")
     a.add_argument("--no-sanitizer", action="store_true")
+    a.add_argument("--eager", choices=["cuda", "cpu", "no"], default="cuda",
+                   help="where the eager forms run; cpu: as the tests do, against a stand-in for the driver")
     a = a.parse_args()
     try:
         driver = Driver()
@@ -239,14 +242,21 @@ def main():
         wrong += not entry["ok"]
         print(f"{name}: {'right' if entry['ok'] else 'WRONG'} {entry.get('failure', '')}"
               + (f" {entry['ms']:.3f} ms" if entry.get("ms") else ""), flush=True)
+    absent = "not asked for" if a.eager == "no" else twins.missing(a.eager)
+    eager = {"absent": absent} if absent else twins.run(a.match, a.eager, a.repeat)
+    if absent:
+        print(f"no comparison with PyTorch: {absent}")
+    else:
+        wrong += sum(not e.get("ok", True) for e in eager.values())
     result = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "gpu": driver.name,
-              "cuda": driver.version, "cases": cases, "sanitizer": None if a.no_sanitizer else sanitize(a.match)}
+              "cuda": driver.version, "cases": cases, "eager": eager, "sanitizer": None if a.no_sanitizer else sanitize(a.match)}
     if a.out:
         with open(a.out, "w") as f:
             json.dump(result, f, indent=1)
             f.write("\n")
-    print(f"{driver.name}: {len(cases) - wrong} passed, {wrong} failed")
-    return 1 if wrong or not cases else 0
+    done = len(cases) + (0 if absent else len(eager))
+    print(f"{driver.name}: {done - wrong} passed, {wrong} failed")
+    return 1 if wrong or not done else 0
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Packs every example for a GPU, with inputs and expected outputs, into one folder that check.py runs there.
 
-    python3 tools/gpu_check/pack.py --attnc build/bin/attnc -o FOLDER [--arch sm_90a] [--match WORD] [--limit MIB]
+    python3 tools/gpu_check/pack.py --attnc build/bin/attnc -o FOLDER [--arch sm_90a] [--match WORD] [--limit MIB] [--no-twins]
 
-The first `// verify:` line of each mixer gives its sizes.
+The first `// verify:` line of each mixer gives its sizes. For the eager PyTorch forms of bench/eager there are kernels of their
+sizes as well; --no-twins leaves them out.
 """
 import argparse
+import ast
 import glob
 import json
 import os
@@ -14,8 +16,11 @@ import shutil
 import subprocess
 import sys
 
+from twins import folder_of
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+EAGER = os.path.join(ROOT, "bench", "eager")
 
 
 def call(*command):
@@ -57,6 +62,34 @@ def pack(attnc, arch, path, mixer, arguments, folder):
                    "static": plan.get("cuda")}, f, indent=1)
 
 
+def twins(match):
+    """(name, path, mixer, sizes, params) of the entries of bench/eager, read without PyTorch."""
+    for file in sorted(glob.glob(os.path.join(EAGER, "*.py"))):
+        with open(file, encoding="utf-8") as f:
+            body = ast.parse(f.read()).body
+        named = {n.targets[0].id: n.value for n in body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)}
+        decorators = (d for n in body if isinstance(n, ast.FunctionDef) for d in n.decorator_list if isinstance(d, ast.Call))
+        for entry in (d for d in decorators if d.func.id == "entry"):
+            name, sizes = (ast.literal_eval(named[a.id] if isinstance(a, ast.Name) else a) for a in entry.args[:2])
+            params = next((k.value for k in entry.keywords if k.arg == "params"), None)
+            params = {k.arg: ast.literal_eval(k.value) for k in params.keywords} if params else {}
+            if match in folder_of(name):
+                path, _, mixer = name.partition(":")
+                yield name, os.path.join(ROOT, "examples", path + ".attn"), mixer, sizes, params
+
+
+def pack_twin(attnc, arch, path, mixer, sizes, params, folder):
+    extents = ",".join(f"{n}={group.split('=')[-1]}" for group in sizes.split() for n in group.split("=")[:-1])
+    common = [path, *(["--mixer", mixer] if mixer else []), "--sizes", extents]
+    for name, value in params.items():
+        common += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+    call(attnc, "compile", *common, "--emit=package", "--arch", arch, "-o", folder)
+    os.remove(os.path.join(folder, f"{arch}.cubin"))
+    plan = json.loads(call(attnc, "explain", *common, "--target", "cuda", "--arch", arch, "--json"))
+    with open(os.path.join(folder, "case.json"), "w") as f:
+        json.dump({"sizes": sizes, "flops": plan["flops"], "bytes": plan["bytes"], "static": plan.get("cuda")}, f, indent=1)
+
+
 def libraries(attnc):
     """The runtime's library, and what it needs that a machine may lack."""
     runtime = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(attnc))), "lib", "libattnc_runtime.so")
@@ -71,24 +104,34 @@ def main():
     a.add_argument("--arch", default="sm_90a")
     a.add_argument("--match", default="")
     a.add_argument("--limit", type=float, default=60, help="MiB of the folder")
+    a.add_argument("--no-twins", action="store_true", help="without what is compared with PyTorch")
     a = a.parse_args()
+    attnc = os.path.abspath(a.attnc)
     os.makedirs(a.folder, exist_ok=True)
     packed, failed = 0, []
-    for path, mixer, arguments in cases(a.match):
-        name = os.path.splitext(os.path.relpath(path, os.path.join(ROOT, "examples")))[0].replace("/", ".") + "." + mixer
-        folder = os.path.join(a.folder, "cases", name)
+
+    def attempt(name, make, *arguments):
+        nonlocal packed
+        folder = os.path.join(a.folder, name)
         os.makedirs(folder, exist_ok=True)
         try:
-            pack(os.path.abspath(a.attnc), a.arch, path, mixer, arguments, folder)
+            make(attnc, a.arch, *arguments, folder)
             packed += 1
         except RuntimeError as e:
             shutil.rmtree(folder)
             failed.append(name)
             print(f"{name}: {e}", flush=True)
+
+    for path, mixer, arguments in cases(a.match):
+        name = os.path.splitext(os.path.relpath(path, os.path.join(ROOT, "examples")))[0].replace("/", ".") + "." + mixer
+        attempt("cases/" + name, pack, path, mixer, arguments)
+    for name, path, mixer, sizes, params in [] if a.no_twins else twins(a.match):
+        attempt("twins/" + folder_of(name), pack_twin, path, mixer, sizes, params)
     for library in libraries(a.attnc):
         shutil.copy(library, a.folder)
-    for script in (os.path.join(HERE, "check.py"), os.path.join(ROOT, "tools", "c_api.py")):
+    for script in (os.path.join(HERE, "check.py"), os.path.join(HERE, "twins.py"), os.path.join(ROOT, "tools", "c_api.py")):
         shutil.copy(script, a.folder)
+    shutil.copytree(EAGER, os.path.join(a.folder, "eager"), dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     total = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(a.folder) for f in files) / 2**20
     print(f"{packed} packed, {len(failed)} failed; {total:.1f} MiB of {a.limit:g}")
     return 1 if failed or not packed or total > a.limit else 0
