@@ -8,9 +8,9 @@
 //   K  hash of the IR, target               -> machine code
 //
 // so that a changed comment costs a parse and no compilation, and argument errors need no compiler. One more, N, keeps
-// what NVRTC made of emitted CUDA text. An entry that is
-// cut, damaged, of another version, filed under a wrong name, or that someone else could have written counts as
-// missing. A cache that cannot be used (no folder, disk full) is a cache that always misses; nothing is reported.
+// what NVRTC made of emitted CUDA text. An entry that is cut, damaged, of another version, filed under a wrong name, or
+// that someone else could have written counts as missing. A cache that cannot be used (no folder, disk full) is a cache
+// that always misses; nothing is reported.
 //===----------------------------------------------------------------------===//
 #pragma once
 #include <cstdint>
