@@ -54,11 +54,11 @@ struct SignatureReader {
   }
   std::optional<DType> dtype() {
     uint8_t v = r.u8();
-    if (v == 255)
-      return std::nullopt;
-    if (v > uint8_t(DType::Bool))
+    if (v <= uint8_t(DType::Bool))
+      return DType(v);
+    if (v != 255)
       r.setBad();
-    return DType(v);
+    return std::nullopt;
   }
 };
 
