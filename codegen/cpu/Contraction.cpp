@@ -408,8 +408,8 @@ private:
       point.bind(body.getArgument(dim), place);
     point.bind(body.getArgument(c.m), m0);
     point.bind(body.getArgument(c.k), k0);
-    return {choose(isDirect, point.place(plain->load), own.base), choose(isDirect, directRows, own.row),
-            choose(isDirect, directColumns, own.column)};
+    return {choose(isDirect, point.place(plain->load.getBuffer(), plain->load.getIndices()).first, own.base),
+            choose(isDirect, directRows, own.row), choose(isDirect, directColumns, own.column)};
   }
 
   /// Where the part of a packed operand begins that belongs to the positions around.

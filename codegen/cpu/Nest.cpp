@@ -373,7 +373,11 @@ private:
 
 } // namespace
 
-void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan) { Loops(ir, scope, nest, plan); }
+void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan) {
+  if (plan.storeDim >= 0)
+    return emitTransposed(ir, scope, nest, plan);
+  Loops(ir, scope, nest, plan);
+}
 
 /// The planned loops, in two versions when contiguity depends on the caller's strides.
 static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest) {

@@ -17,6 +17,7 @@ int64_t nestScratch(const Machine &machine, tile::NestOp nest);
 struct NestPlan {
   int vectorDim = -1; ///< -1: scalar code
   unsigned width = 1;
+  int storeDim = -1;    ///< >= 0: stores run in lanes along this dim instead
   bool compact = false; ///< one copy of the body, at the price of speed
   /// Caller's tensors whose last stride must be 1 for the loads to be contiguous.
   llvm::SmallVector<mlir::Value> unitBuffers;
@@ -26,5 +27,7 @@ NestPlan planNest(const Scope &scope, const Machine &machine, tile::NestOp nest,
 
 /// Emits the loops as planned.
 void emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan);
+/// The same where stores run along another dim than loads.
+void emitTransposed(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan);
 
 } // namespace attnc::cpu

@@ -98,13 +98,8 @@ public:
     made = b.create<tile::KernelOp>(grid, [&](OpBuilder &inner, Location loc, ValueRange at) {
       ImplicitLocOpBuilder kb(loc, inner);
       Bounds rows = start(kb, *p, at, row);
-      // In squares, so that cache lines along m are used up while they are there.
-      kb.create<tile::ForOp>(k.lo, k.hi, i64(kRows), [&](OpBuilder &inner, Location loc, Value lo) {
-        ImplicitLocOpBuilder sb(loc, inner);
-        Value hi = sb.create<arith::MinSIOp>(sb.create<arith::AddIOp>(lo, i64(kRows)), k.hi);
-        fill(sb, *p, at, {c.m, c.k}, {rows, {lo, hi}}, c.a, {}, [&](ImplicitLocOpBuilder &to, ValueRange par) {
-          return SmallVector<Value>{to.create<arith::SubIOp>(par[0], row.lo), to.create<arith::SubIOp>(par[1], k.lo)};
-        });
+      fill(kb, *p, at, {c.m, c.k}, {rows, {k.lo, k.hi}}, c.a, {}, [&](ImplicitLocOpBuilder &to, ValueRange par) {
+        return SmallVector<Value>{to.create<arith::SubIOp>(par[0], row.lo), to.create<arith::SubIOp>(par[1], k.lo)};
       });
     });
     return p;

@@ -93,6 +93,7 @@ public:
         plan.width = width;
       }
     }
+    tryTransposed(plan, least, width);
     if (plan.vectorDim >= 0)
       collectUnitBuffers(plan);
     return plan;
@@ -126,22 +127,52 @@ private:
     return {by ? Step::Constant : Step::None, by};
   }
 
-  /// Along the lanes' dim: does not move, contiguous, or lane by lane.
-  enum class Access { Still, Unit, Scattered };
+  /// Along the lanes' dim: does not move, contiguous, lane by lane with no dim of the nest nearer in memory, or lane by
+  /// lane.
+  enum class Access { Still, Unit, Near, Scattered };
   Access access(Value buffer, ValueRange indices, unsigned dim) {
     Access all = Access::Still;
     for (auto [d, index] : llvm::enumerate(indices)) {
       Step s = step(index, dim);
       if (s.kind == Step::None)
         continue;
-      if (s.kind != Step::Constant || s.by != 1 || d + 1 != indices.size())
+      if (s.kind != Step::Constant || s.by != 1 ||
+          llvm::any_of(indices.drop_front(d + 1), [&](Value v) { return depends.lookup(v) != 0; }))
         return Access::Scattered;
       auto it = scope.buffers.find(buffer);
-      if (!callerUnit && it != scope.buffers.end() && it->second.caller && constantOf(it->second.strides.back()) != 1)
-        return Access::Scattered;
-      all = Access::Unit;
+      bool unit =
+          callerUnit || it == scope.buffers.end() || !it->second.caller || constantOf(it->second.strides.back()) == 1;
+      all = unit && d + 1 == indices.size() ? Access::Unit : Access::Near;
     }
     return all;
+  }
+
+  /// Lanes along one dim with stores along another, where that is cheaper.
+  void tryTransposed(NestPlan &plan, double least, unsigned width) {
+    auto stores = nest.getBody().getOps<tile::StoreOp>();
+    if (!llvm::hasSingleElement(stores) || nest.getNumInner() || numPar < 2)
+      return;
+    tile::StoreOp st = *stores.begin();
+    auto reads = [&](tile::LoadOp load) { return load.getBuffer() == st.getBuffer(); };
+    if (!isa<FloatType>(st.getValue().getType()) || llvm::any_of(nest.getBody().getOps<tile::LoadOp>(), reads))
+      return;
+    for (int along = 0; along < int(numPar); ++along) {
+      if (access(st.getBuffer(), st.getIndices(), along) != Access::Unit)
+        continue;
+      for (int d = 0; d < int(numPar); ++d) {
+        if (d == along)
+          continue;
+        storeDim = along;
+        double c = cost(d, width);
+        storeDim = -1;
+        if (c >= least)
+          continue;
+        least = c;
+        plan.vectorDim = d;
+        plan.storeDim = along;
+        plan.width = width;
+      }
+    }
   }
 
   /// Cycles of one op for `width` lanes.
@@ -155,6 +186,9 @@ private:
         return one;
       case Access::Unit:
         return 1.2 * one;
+      case Access::Near:
+        // Each cache line once, instead of again for every position along the dim that is stored along.
+        return (storeDim >= 0 ? 0.5 : 1) * perLane * width;
       case Access::Scattered:
         return perLane * width;
       }
@@ -163,7 +197,9 @@ private:
     if (auto load = dyn_cast<tile::LoadOp>(op))
       return memory(load.getBuffer(), load.getIndices(), 0.5, 1.6);
     if (auto st = dyn_cast<tile::StoreOp>(op))
-      return memory(st.getBuffer(), st.getIndices(), 1, 1.4);
+      // Through a tile: a share of the stores of all its rows, however few of them there are.
+      return storeDim >= 0 ? 0.6 * width * std::ceil(extents[storeDim] / width) * width / extents[storeDim]
+                           : memory(st.getBuffer(), st.getIndices(), 1, 1.4);
     if (auto up = dyn_cast<tile::UpdateOp>(op))
       return memory(up.getBuffer(), up.getIndices(), 2, 3);
     if (isa<tile::YieldOp>(op))
@@ -227,9 +263,9 @@ private:
   void collectUnitBuffers(NestPlan &plan) {
     llvm::SmallSetVector<Value, 4> buffers;
     unsigned dim = plan.vectorDim;
-    auto visit = [&](Value buffer, ValueRange indices) {
+    auto visit = [&](Value buffer, ValueRange indices, int along) {
       auto it = scope.buffers.find(buffer);
-      if (it != scope.buffers.end() && it->second.caller && access(buffer, indices, dim) == Access::Unit)
+      if (it != scope.buffers.end() && it->second.caller && access(buffer, indices, along) == Access::Unit)
         buffers.insert(buffer);
     };
     for (Region *region : {&nest.getBody(), &nest.getFinish()}) {
@@ -237,11 +273,11 @@ private:
         break;
       for (Operation &op : region->getOps()) {
         if (auto load = dyn_cast<tile::LoadOp>(op))
-          visit(load.getBuffer(), load.getIndices());
+          visit(load.getBuffer(), load.getIndices(), dim);
         else if (auto st = dyn_cast<tile::StoreOp>(op))
-          visit(st.getBuffer(), st.getIndices());
+          visit(st.getBuffer(), st.getIndices(), plan.storeDim >= 0 ? plan.storeDim : int(dim));
         else if (auto up = dyn_cast<tile::UpdateOp>(op))
-          visit(up.getBuffer(), up.getIndices());
+          visit(up.getBuffer(), up.getIndices(), dim);
       }
     }
     plan.unitBuffers.append(buffers.begin(), buffers.end());
@@ -251,6 +287,7 @@ private:
   const Machine &machine;
   tile::NestOp nest;
   bool callerUnit;
+  int storeDim = -1; ///< of the plan that is looked at
   unsigned numPar;
   SmallVector<double> extents;
   DenseMap<Value, unsigned> depends; ///< dims a value depends on, as bits

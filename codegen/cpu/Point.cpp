@@ -206,6 +206,12 @@ void Point::emitRest(Block &block) {
       emit(&op);
 }
 
+void Point::emitBefore(Operation *end) {
+  for (Operation *op = &end->getBlock()->front(); op != end; op = op->getNextNode())
+    if (!done.count(op))
+      emit(op);
+}
+
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
@@ -276,18 +282,26 @@ static Value narrow(Ir &ir, Value v, Type elem) {
   return v;
 }
 
-Value Point::place(tile::LoadOp load) {
-  auto need = [&](auto &need, Value v) -> void {
-    if (known(v))
-      return;
-    for (Value operand : v.getDefiningOp()->getOperands())
-      if (!isa<tile::BufType>(operand.getType()))
-        need(need, operand);
-    emit(v.getDefiningOp());
-  };
-  for (Value index : load.getIndices())
-    need(need, index);
-  return address(scope.buffers.lookup(load.getBuffer()), getAll(load.getIndices())).ptr;
+void Point::emitNeeded(Value v) {
+  if (known(v))
+    return;
+  for (Value operand : v.getDefiningOp()->getOperands())
+    if (!isa<tile::BufType>(operand.getType()))
+      emitNeeded(operand);
+  emit(v.getDefiningOp());
+}
+
+std::pair<Value, Value> Point::place(Value buffer, ValueRange indices) {
+  for (Value index : indices)
+    emitNeeded(index);
+  Address a = address(scope.buffers.lookup(buffer), getAll(indices));
+  return {a.ptr, a.stride};
+}
+
+void Point::store(tile::StoreOp op, Value value) {
+  for (Value index : op.getIndices())
+    emitNeeded(index);
+  store(value, false, scope.buffers.lookup(op.getBuffer()), getAll(op.getIndices()), {});
 }
 
 Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices) {
@@ -349,6 +363,14 @@ void Point::store(Value value, bool uniform, const Buffer &buffer, ArrayRef<Lane
       ir.create<LLVM::MaskedStoreOp>(stored, a.ptr, on, align);
     else
       ir.create<LLVM::StoreOp>(stored, a.ptr, align);
+    return;
+  }
+  if (!on && !a.offsets) {
+    // One by one, as loads are.
+    TALLY("cpu: a store of equal steps");
+    for (unsigned i = 0; i < width; ++i)
+      ir.create<LLVM::StoreOp>(Value(ir.create<vector::ExtractOp>(stored, int64_t(i))),
+                               ir.offset(memory, a.ptr, ir.mul(a.stride ? a.stride : ir.i64(0), ir.i64(i))), align);
     return;
   }
   if (!on)

@@ -95,9 +95,14 @@ public:
   void emitReady(mlir::Block &block, const llvm::DenseSet<mlir::Value> &written);
   /// Emits what is left, in order.
   void emitRest(mlir::Block &block);
+  /// Emits what is left before `op`.
+  void emitBefore(mlir::Operation *op);
 
-  /// Where a load reads, whose lanes are all uniform; emits what its indices need.
-  mlir::Value place(tile::LoadOp load);
+  /// Where the first lane of a load or store is, and how far the next one, in elements (null: at the same place); emits
+  /// what the indices need. No index is a vector.
+  std::pair<mlir::Value, mlir::Value> place(mlir::Value buffer, mlir::ValueRange indices);
+  /// Stores `value` in the place of `op`'s.
+  void store(tile::StoreOp op, mlir::Value value);
   /// Element of a buffer at these lanes, in the compute type.
   Lane load(const Buffer &buffer, llvm::ArrayRef<Lane> indices);
   void store(mlir::Value value, bool uniform, const Buffer &buffer, llvm::ArrayRef<Lane> indices,
@@ -116,6 +121,8 @@ private:
   Address address(const Buffer &buffer, llvm::ArrayRef<Lane> indices);
   mlir::Value pointers(const Address &a, mlir::Type memory);
   Lane emitInteger(mlir::Operation *op);
+  /// Emits an op of the body with the operands that it needs.
+  void emitNeeded(mlir::Value v);
   void emitUpdate(tile::UpdateOp op);
   llvm::SmallVector<Lane> getAll(mlir::ValueRange values);
 
