@@ -260,10 +260,13 @@ void Plan::chooseGrid(Kernel &kernel) {
 
   // The longest axis along which an operand is the same: keys of all queries. Heads may be as long, but share nothing.
   auto rank = [&](int a) { return std::pair(sharesOperand(kernel, a), graph.axes[a].size); };
+  bool sums = llvm::any_of(kernel.stages, [&](int s) { return stages[s].kind == StageKind::Reduce; });
+  auto reused = [&](int a) { return !sums || sharesOperand(kernel, a); };
   int row = -1;
   double rows = 1, inside = 1;
   for (int a : axes) {
-    if (graph.axes[a].constant && graph.axes[a].size < 32)
+    // Rows of one product, as the heads of a group are; not a batch, which has a product for each of its positions.
+    if (graph.axes[a].constant && graph.axes[a].size < 32 && reused(a))
       rows *= graph.axes[a].size;
     if (loops.empty() && graph.axes[a].sequence && (row < 0 || rank(a) >= rank(row)))
       row = a;
@@ -340,8 +343,6 @@ void Plan::chooseGrid(Kernel &kernel) {
   }
 
   // One further sequence comes in wide blocks, where a sum finds operands in it that do not move along it.
-  bool sums = llvm::any_of(kernel.stages, [&](int s) { return stages[s].kind == StageKind::Reduce; });
-  auto reused = [&](int a) { return !sums || sharesOperand(kernel, a); };
   int column = -1;
   for (int a : axes)
     if (loops.empty() && a != row && graph.axes[a].dynamic() && graph.axes[a].sequence && reused(a) &&
