@@ -35,9 +35,6 @@ struct CpuOptions {
 /// Dialects and translations that the code generator uses.
 void registerCpuDialects(mlir::DialectRegistry &registry);
 
-/// The passes from a tile module to the LLVM dialect.
-void buildCpuPipeline(mlir::OpPassManager &pm, unsigned vectorBytes, bool vectorise = true);
-
 /// What `arch` means here; null with `error` set when it is unknown or not available.
 struct Target {
   std::unique_ptr<llvm::TargetMachine> machine;
@@ -51,6 +48,7 @@ struct Target {
 };
 bool makeTarget(const CpuOptions &options, Target &target, std::string &error);
 
+/// Runs the passes from a tile module to the LLVM dialect.
 bool lowerTile(mlir::ModuleOp module, const Target &target, std::string &error);
 /// Optimised LLVM IR of a module in the LLVM dialect.
 std::unique_ptr<llvm::Module> toLLVM(mlir::ModuleOp module, llvm::LLVMContext &context, const Target &target,

@@ -24,6 +24,11 @@ def CpuShareLoops : Pass<"cpu-share-loops", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
+def CpuSplitFunctions : Pass<"cpu-split-functions", "::mlir::ModuleOp"> {
+  let summary = "nests of large functions become functions";
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def CpuToLLVM : Pass<"cpu-to-llvm", "::mlir::ModuleOp"> {
   let summary = "scf, arith, math, vector -> LLVM dialect";
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::cf::ControlFlowDialect", "::mlir::vector::VectorDialect"];
