@@ -58,6 +58,7 @@ SmallVector<Value> IndexBuilder::carry(Value lo, Value hi, Value step, ValueRang
 
 void IndexBuilder::when(Value condition, function_ref<void()> body) {
   auto op = create<scf::IfOp>(condition, /*withElseRegion=*/false);
+  takeNote(op);
   OpBuilder::InsertionGuard guard(*this);
   setInsertionPoint(op.thenYield());
   body();
@@ -95,6 +96,8 @@ Value DeviceBuilder::divSmall(Value a, Value b) {
 
 SmallVector<Value> DeviceBuilder::digits(Value point, ArrayRef<Value> extents) {
   SmallVector<Value> out(extents.size());
+  if (out.empty())
+    return out;
   for (size_t d = extents.size(); d-- > 1;) {
     Value rest = divSmall(point, extents[d]);
     out[d] = sub(point, mul(rest, extents[d]));
@@ -106,6 +109,11 @@ SmallVector<Value> DeviceBuilder::digits(Value point, ArrayRef<Value> extents) {
 
 void DeviceBuilder::walk(Value first, Value offset, Value end, Value step, ArrayRef<Value> extents,
                          function_ref<void(Value, ValueRange)> body) {
+  auto last = constantOf(end), width = constantOf(step);
+  if (last && width && *last <= *width && constantOf(offset) == 0) { // one round is enough
+    when(less(first, end), [&] { body(first, digits(first, extents)); });
+    return;
+  }
   if (extents.size() < 2) {
     loop(first, end, step, [&](Value i) {
       Value point = add(i, offset);

@@ -23,7 +23,7 @@ public:
   Value index(Value v) { return create<mlir::arith::IndexCastOp>(getIndexType(), v); }
   Value fromIndex(Value v) { return create<mlir::arith::IndexCastOp>(getI64Type(), v); }
 
-  /// Of the next loop: a comment of the text.
+  /// Of the next loop or condition: a comment of the text.
   std::string note;
   void loop(Value lo, Value hi, Value step, mlir::function_ref<void(Value)> body);
   mlir::SmallVector<Value> carry(Value lo, Value hi, Value step, mlir::ValueRange init,
@@ -48,7 +48,7 @@ public:
 
   /// Goes over the points first + offset, first + offset + step, ... while the part without `offset` is below `end`,
   /// and gives their positions along dims of these extents, last fastest. Divides once, before the loop; from point to
-  /// point it counts. first + offset and step are below 2^31.
+  /// point it counts. first + offset and step are below 2^31, first is at least 0.
   void walk(Value first, Value offset, Value end, Value step, mlir::ArrayRef<Value> extents,
             mlir::function_ref<void(Value point, mlir::ValueRange positions)> body);
 

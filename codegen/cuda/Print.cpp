@@ -406,11 +406,15 @@ private:
         line(fmt::format("{} = {};", name(t), s));
   }
 
-  bool forLoop(scf::ForOp loop) {
-    if (auto note = loop->getAttrOfType<StringAttr>("attnc.note")) {
-      auto at = loop.getLoc()->findInstanceOf<FileLineColLoc>();
+  void comment(Operation *op) {
+    if (auto note = op->getAttrOfType<StringAttr>("attnc.note")) {
+      auto at = op->getLoc()->findInstanceOf<FileLineColLoc>();
       line(fmt::format("// {}{}", at ? fmt::format("line {}: ", at.getLine()) : "", note.getValue().str()));
     }
+  }
+
+  bool forLoop(scf::ForOp loop) {
+    comment(loop);
     for (auto [arg, init, result] : llvm::zip(loop.getRegionIterArgs(), loop.getInitArgs(), loop.getResults())) {
       std::string id = fresh(arg);
       names_[result] = id;
@@ -430,6 +434,7 @@ private:
   }
 
   bool ifElse(scf::IfOp choice) {
+    comment(choice);
     for (Value r : choice.getResults()) {
       std::string id = fresh(r);
       line(fmt::format("{} {};", typeName(r.getType()), id));

@@ -20,7 +20,8 @@
 // CHECK: scf.if
 // CHECK: memref.store %{{.*}}, %[[S]]
 // CHECK: gpu.barrier
-// CHECK: scf.for
+// No more points than threads: no loop.
+// CHECK: scf.if
 // CHECK: memref.load %[[S]]
 // CHECK: memref.store {{.*}} : memref<?xf32>
 // CHECK: gpu.barrier
