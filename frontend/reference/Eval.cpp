@@ -1,5 +1,6 @@
 //===- The reference: the rules, node by node -----------------------------===//
 #include "frontend/reference/Evaluator.h"
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -234,7 +235,9 @@ void Evaluator::enterRead(ENode &e, const ReadTarget &target) {
 Value Evaluator::evalRead(ENode &e) {
   ReadTarget target = resolveRead(e);
   Value v = Value::missing(target.absent);
-  if (target.kind != ReadTarget::Absent) {
+  if (target.kind == ReadTarget::Absent) {
+    v.absent = causes_.unite(v.absent, causesOutside(e, target));
+  } else {
     enterRead(e, target);
     if (target.kind == ReadTarget::Inside) {
       v = eval(*e.args[0]);
@@ -250,6 +253,23 @@ Value Evaluator::evalRead(ENode &e) {
   }
   scratch_.resize(target.base);
   return v;
+}
+
+/// Outside an axis, what is absent for causes without that axis is absent all the same. Not asked of a recurrence,
+/// which may not be there yet.
+CauseList Evaluator::causesOutside(ENode &e, const ReadTarget &target) {
+  ENode &x = *e.args[0];
+  AxisSet replaced;
+  for (const EItem &item : e.reads)
+    for (AxisId leaf : item.leaves)
+      replaced.insert(leaf);
+  bool empty = std::any_of(replaced.begin(), replaced.end(), [&](AxisId leaf) { return extents_[leaf] == 0; });
+  if (!x.canBeAbsent || empty || x.inCycle || (x.op == Op::Tensor && program_.tensors[x.tensor].cycle >= 0))
+    return 0;
+  enterRead(e, target); // positions that are out lie at 0
+  Value v = eval(x);
+  enterRead(e, target);
+  return causes_.staying(v.absent, causes_.axes(replaced));
 }
 
 Value Evaluator::evalWhere(ENode &e) {

@@ -71,6 +71,7 @@ struct ENode {
   RedOp red = RedOp::Sum;
   bool ready = false;
   bool canBeAbsent = true;
+  bool inCycle = false; ///< it reads a recurrence
   bool isUnion = false;
   bool empty = false;    ///< some axis has no positions
   bool remember = false; ///< shared and costly: the last value is kept
@@ -170,6 +171,7 @@ private:
   Value evalReduce(ENode &e);
   void runCycle(int cycle);
   ReadTarget resolveRead(ENode &e);
+  CauseList causesOutside(ENode &e, const ReadTarget &target);
   void enterRead(ENode &e, const ReadTarget &target); ///< swaps pos_ and scratch_; a second call puts back
   bool pastEnd(const std::vector<Ragged> &ragged, CauseList &cause);
   void checkStack() const;

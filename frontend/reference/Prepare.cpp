@@ -276,6 +276,7 @@ void Evaluator::findSharing() {
     for (ENode *c : children) {
       ++c->uses;
       e->treeSize += c->treeSize;
+      e->inCycle |= c->inCycle || (c->op == Op::Tensor && program_.tensors[c->tensor].cycle >= 0);
     }
   }
   std::vector<char> isBody(nodes_.size(), 0);

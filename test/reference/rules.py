@@ -232,6 +232,9 @@ body("fill_with_absent", "x: [h, j], y: [h], on: bool[h]", "a: [h]", "a = fill(s
      {"x": [[1.0, 2.0], [3.0, 4.0]], "y": [10.0, 20.0], "on": b([1, 0])}, {"a": [11.0, 3.0]})
 body("read_takes_causes_along", "x: [c], k: i64[i, r]", "a: [i], z: [i]", "y = x where c > 0  a = sum[r](y[c := k])  z = fill(y[c := 0 * i], 5) + 0 * sum[r](k)",
      {"x": [1.0, 2.0, 4.0], "k": i([[0, 1], [2, 2]])}, {"a": [2.0, 8.0], "z": [5.0, 5.0]})
+body("absent_outside_an_axis_for_another_cause_too", "x: [t], on: bool[]", "s: [], p: bool[]",
+     "z = sum[t]((x where on)[t+1])  s = fill(z, 9)  p = present(sum[t](x[t+1]))",
+     {"x": [1.0], "on": b(False)}, {"s": 9.0, "p": True})
 body("read_outside_is_absent", "x: [t], k: i64[r]", "y: [r], s: []", "y = fill(x[t := k], -1)  s = sum[r](x[t := k])",
      {"x": [1.0, 2.0], "k": i([-1, 0, 1, 2])}, {"y": [-1.0, 1.0, 2.0, -1.0], "s": 3.0})
 body("absent_index", "x: [t], k: i64[r]", "y: [r]", "y = fill(x[t := k where r > 0], -1)", {"x": [1.0, 2.0], "k": i([0, 0, 1])}, {"y": [-1.0, 1.0, 2.0]})
