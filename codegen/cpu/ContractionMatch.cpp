@@ -269,6 +269,6 @@ Value cpu::step(Ir &ir, const Buffer &buffer, ArrayRef<int64_t> slopes) {
 }
 
 Value cpu::near(Ir &ir, Value step) {
-  // 0 <= step <= 2 in one comparison.
-  return ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ule, step, ir.i64(2));
+  // 0 <= step <= 3 in one comparison.
+  return ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ule, step, ir.i64(3));
 }
