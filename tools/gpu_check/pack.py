@@ -79,10 +79,20 @@ def twins(match):
 
 
 def pack_twin(attnc, arch, path, mixer, sizes, params, folder):
-    extents = ",".join(f"{n}={group.split('=')[-1]}" for group in sizes.split() for n in group.split("=")[:-1])
-    common = [path, *(["--mixer", mixer] if mixer else []), "--sizes", extents]
+    common = [path, *(["--mixer", mixer] if mixer else [])]
     for name, value in params.items():
         common += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+    extents = [f"{n}={group.split('=')[-1]}" for group in sizes.split() for n in group.split("=")[:-1]]
+    while True:  # entries name extents of auxiliary axes too, which are no sizes of a call
+        try:
+            call(attnc, "explain", *common, "--sizes", ",".join(extents))
+            break
+        except RuntimeError as e:
+            refused = re.search(r"\[A9(?:18|21)\]: `--sizes ([^`]*)`", str(e))
+            if not refused or refused.group(1) not in extents:
+                raise
+            extents.remove(refused.group(1))
+    common += ["--sizes", ",".join(extents)]
     call(attnc, "compile", *common, "--emit=package", "--arch", arch, "-o", folder)
     os.remove(os.path.join(folder, f"{arch}.cubin"))
     plan = json.loads(call(attnc, "explain", *common, "--target", "cuda", "--arch", arch, "--json"))
