@@ -1,5 +1,6 @@
 //===- Which nests are sums of products ------------------------------------===//
 #include "codegen/cpu/Contraction.h"
+#include "codegen/cpu/Nest.h"
 #include "mlir/IR/Matchers.h"
 #include "runtime/Tally.h"
 
@@ -8,18 +9,6 @@ using namespace attnc;
 using namespace attnc::cpu;
 
 namespace {
-
-/// Dims (as bits) that each value of the body depends on.
-DenseMap<Value, unsigned> dependences(Block &body) {
-  DenseMap<Value, unsigned> on;
-  for (BlockArgument arg : body.getArguments())
-    on[arg] = 1u << arg.getArgNumber();
-  for (Operation &op : body)
-    for (Value r : op.getResults())
-      for (Value v : op.getOperands())
-        on[r] |= on.lookup(v);
-  return on;
-}
 
 void flatten(Value v, bool divides, SmallVectorImpl<Contraction::Factor> &factors) {
   if (auto mul = v.getDefiningOp<arith::MulFOp>(); mul && !divides) {
@@ -30,16 +19,6 @@ void flatten(Value v, bool divides, SmallVectorImpl<Contraction::Factor> &factor
     flatten(div.getRhs(), true, factors);
   } else {
     factors.push_back({v, divides});
-  }
-}
-
-/// The operands of a tree of `and`.
-void conjuncts(Value v, SmallVectorImpl<Value> &all) {
-  if (auto both = v.getDefiningOp<arith::AndIOp>()) {
-    conjuncts(both.getLhs(), all);
-    conjuncts(both.getRhs(), all);
-  } else {
-    all.push_back(v);
   }
 }
 

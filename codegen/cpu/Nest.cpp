@@ -7,14 +7,23 @@
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Nest.h"
 #include "codegen/cpu/Contraction.h"
+#include "codegen/cpu/RowTile.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "runtime/Tally.h"
+#include "llvm/ADT/SetVector.h"
 #include <limits>
 
 using namespace mlir;
 using namespace attnc;
 using namespace attnc::cpu;
+
+Value cpu::addTo(Ir &ir, Value a, Value b) {
+  if (!isa<FloatType>(getElementTypeOrSelf(a.getType())))
+    return ir.create<arith::AddIOp>(a, b);
+  return ir.create<arith::AddFOp>(a, b, arith::FastMathFlags::contract);
+}
 
 namespace {
 
@@ -47,8 +56,27 @@ public:
     return state;
   }
 
+  /// `select(condition, term, identity)`, which is all that is combined.
+  arith::SelectOp guard() {
+    if (kinds.size() != 1 || isArg(kinds[0]))
+      return {};
+    auto choice = yielded[0].getDefiningOp<arith::SelectOp>();
+    auto otherwise = choice ? choice.getFalseValue().getDefiningOp<arith::ConstantOp>() : arith::ConstantOp();
+    if (!otherwise || !choice->hasOneUse())
+      return {};
+    Value same = tile::identity(ir, kinds[0], choice.getType());
+    return same.getDefiningOp<arith::ConstantOp>().getValue() == otherwise.getValue() ? choice : arith::SelectOp();
+  }
+
   /// State after one more point (per lane); lanes outside `mask` keep theirs.
   SmallVector<Value> step(ValueRange state, Point &point, Value mask) {
+    // Keeping the old sum is a masked FMA, adding zeros is three instructions.
+    if (auto choice = guard()) {
+      Lane c = point.get(choice.getCondition());
+      Value on = c.kind == Lane::Vector && mask ? Value(ir.create<arith::AndIOp>(c.value, mask)) : c.value;
+      SmallVector<Value> next = join(state, point.full(choice.getTrueValue()), c.kind == Lane::Vector ? Value() : mask);
+      return {ir.create<arith::SelectOp>(on, next[0], state[0])};
+    }
     SmallVector<Value> values;
     for (Value v : yielded)
       values.push_back(point.full(v));
@@ -65,7 +93,7 @@ public:
         at += 3;
         continue;
       }
-      Value v = tile::combine(ir, kind, a[at], b[at]);
+      Value v = kind == tile::Combiner::Sum ? addTo(ir, a[at], b[at]) : tile::combine(ir, kind, a[at], b[at]);
       // Selecting the old value, not the identity: exact for every combiner, and one blend either way.
       next.push_back(mask ? Value(ir.create<arith::SelectOp>(mask, v, a[at])) : v);
       ++at;
@@ -179,7 +207,13 @@ public:
       if (d != plan.vectorDim)
         (d < int(numPar) ? parOrder : innerOrder).push_back(d);
     vectorPar = plan.vectorDim >= 0 && plan.vectorDim < int(numPar);
-    unroll = chooseUnroll();
+    tile = matchRowTile(nest, plan);
+    if (tile) {
+      TALLY("cpu: rows that share operands");
+      llvm::erase(parOrder, tile->row);
+      innerOrder.pop_back();
+    }
+    unroll = tile ? 1 : chooseUnroll();
     if (unroll > 1)
       TALLY("cpu: several chunks of lanes at a time");
     Point top(ir, scope, plan.width);
@@ -282,6 +316,8 @@ private:
         p.emitRest(body);
       return;
     }
+    if (tile)
+      return overRows(points[0]);
     if (nest.getSequential()) {
       overInner(points, 0, {}, [&](Points at, ValueRange) -> SmallVector<Value> {
         for (Point &p : at)
@@ -292,23 +328,39 @@ private:
     }
     // One accumulator per chunk: of its own points along a par dim, of a share of them along a red dim.
     Accumulator acc(ir, nest);
+    arith::SelectOp guard = unroll >= kWide ? acc.guard() : arith::SelectOp();
     unsigned shares = vectorPar ? points.size() : unroll;
     SmallVector<Value> one = acc.start(plan.width), state;
     for (unsigned i = 0; i < shares; ++i)
       state.append(one);
     auto share = [&](ValueRange all, unsigned i) { return all.slice(i * one.size(), one.size()); };
     state = overInner(points, 0, state, [&](Points at, ValueRange carried) {
-      SmallVector<Value> next;
-      for (unsigned i = 0; i < shares; ++i) {
-        if (i >= at.size()) {
-          llvm::append_range(next, share(carried, i));
-          continue;
+      auto step = [&] {
+        SmallVector<Value> next;
+        for (unsigned i = 0; i < shares; ++i) {
+          if (i >= at.size()) {
+            llvm::append_range(next, share(carried, i));
+            continue;
+          }
+          at[i].emitRest(body);
+          // Lanes past the end of a par dim may hold anything: finish does not store them.
+          next.append(acc.step(share(carried, i), at[i], vectorPar ? Value() : at[i].mask));
         }
-        at[i].emitRest(body);
-        // Lanes past the end of a par dim may hold anything: finish does not store them.
-        next.append(acc.step(share(carried, i), at[i], vectorPar ? Value() : at[i].mask));
-      }
-      return next;
+        return next;
+      };
+      shareStill(at);
+      // Many chunks under one condition: a branch costs less than what it leaves out.
+      if (!guard || !still.contains(guard.getCondition().getDefiningOp()))
+        return step();
+      auto choice = ir.create<scf::IfOp>(ValueRange(carried).getTypes(), at[0].scalar(guard.getCondition()), true);
+      OpBuilder::InsertionGuard insertion(ir);
+      ir.setInsertionPointToStart(choice.thenBlock());
+      for (Point &p : at)
+        p.bind(guard.getCondition(), ir.create<arith::ConstantIntOp>(1, 1));
+      ir.create<scf::YieldOp>(step());
+      ir.setInsertionPointToStart(choice.elseBlock());
+      ir.create<scf::YieldOp>(carried);
+      return SmallVector<Value>(choice.getResults());
     });
     if (vectorPar) {
       for (auto [i, p] : llvm::enumerate(points))
@@ -321,6 +373,117 @@ private:
     finish(points[0], acc.results(acc.acrossLanes(all, plan.width)));
   }
 
+  /// All rows of one chunk, their sums in memory; see RowTile.cpp.
+  void overRows(Point &chunk) {
+    Accumulator acc(ir, nest);
+    SmallVector<Value> start = acc.start(plan.width);
+    auto [lo, hi] = bounds[tile->row];
+    Value sums;
+    {
+      OpBuilder::InsertionGuard guard(ir);
+      auto function = ir.getInsertionBlock()->getParentOp();
+      while (!isa<FunctionOpInterface>(function))
+        function = function->getParentOp();
+      ir.setInsertionPointToStart(&function->getRegion(0).front());
+      int64_t rows = *atMost(nest.getParLo()[tile->row], nest.getParHi()[tile->row]);
+      sums = ir.create<LLVM::AllocaOp>(ir.ptr(), start[0].getType(), ir.i64(rows), /*alignment=*/64);
+    }
+    auto place = [&, lo = lo](Value i) {
+      return ir.create<LLVM::GEPOp>(ir.ptr(), start[0].getType(), sums, ArrayRef<LLVM::GEPArg>{ir.sub(i, lo)});
+    };
+    auto load = [&](Value i) -> Value { return ir.create<LLVM::LoadOp>(start[0].getType(), place(i), 64); };
+    auto each = [&](Value from, Value to, function_ref<void(Value)> visit) {
+      ir.loop(from, to, ir.i64(1), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+        visit(i);
+        return {};
+      });
+    };
+    each(lo, hi, [&](Value i) { ir.create<LLVM::StoreOp>(start[0], place(i), 64); });
+    overInner(Points(&chunk, 1), 0, {}, [&](Points points, ValueRange) -> SmallVector<Value> {
+      overSteps(points[0], place, acc);
+      return {};
+    });
+    each(lo, hi, [&](Value i) {
+      Point p = chunk;
+      p.bind(iv(tile->row), i);
+      finish(p, load(i));
+    });
+  }
+
+  /// The last red dim, in boxes as far as rows and steps go and point by point at the ends.
+  void overSteps(Point &at, function_ref<Value(Value)> place, Accumulator &acc) {
+    auto [lo, hi] = bounds[tile->row];
+    auto [from, to] = bounds[tile->red];
+    Type type =
+        ir.splat(tile::identity(ir, tile::Combiner::Sum, body.getTerminator()->getOperand(0).getType()), plan.width)
+            .getType();
+    auto load = [&](Value i) -> Value { return ir.create<LLVM::LoadOp>(type, place(i), 64); };
+    auto store = [&](Value v, Value i) { ir.create<LLVM::StoreOp>(v, place(i), 64); };
+    auto whole = [&](Value lo, Value hi, int64_t by) {
+      Value n = ir.max(ir.sub(hi, lo), ir.i64(0));
+      return ir.add(lo, ir.sub(n, ir.createOrFold<arith::RemSIOp>(n, ir.i64(by))));
+    };
+    auto pointwise = [&](Value lo, Value hi, Value from, Value to) {
+      ir.loop(lo, hi, ir.i64(1), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+        Point row = at;
+        row.bind(iv(tile->row), i);
+        row.emitReady(body, written);
+        store(ir.loop(from, to, ir.i64(1), load(i),
+                      [&](Value r, ValueRange sum) {
+                        Point p = row;
+                        p.bind(iv(tile->red), r);
+                        p.emitRest(body);
+                        return acc.step(sum, p, {});
+                      })[0],
+              i);
+        return {};
+      });
+    };
+    Value rows = whole(lo, hi, RowTile::kRows), steps = whole(from, to, RowTile::kSteps);
+    ir.loop(from, steps, ir.i64(RowTile::kSteps), {}, [&, lo = lo, hi = hi](Value r, ValueRange) -> SmallVector<Value> {
+      Value end = ir.add(r, ir.i64(RowTile::kSteps));
+      ir.loop(lo, rows, ir.i64(RowTile::kRows), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+        RowBox box(ir, nest, *tile, at, i, r);
+        auto one = [&] { pointwise(i, ir.add(i, ir.i64(RowTile::kRows)), r, end); };
+        auto all = [&] {
+          SmallVector<Value> sums;
+          for (int k = 0; k < RowTile::kRows; ++k)
+            sums.push_back(load(ir.add(i, ir.i64(k))));
+          for (auto [k, v] : llvm::enumerate(box.sum(sums)))
+            store(v, ir.add(i, ir.i64(k)));
+        };
+        auto rest = [&] {
+          if (Value none = box.outside())
+            ir.when(none, [] {}, one);
+          else
+            one();
+        };
+        // Few lanes are not worth the code of a box.
+        if (at.mask)
+          rest();
+        else if (Value inside = box.inside())
+          ir.when(inside, all, rest);
+        else
+          all();
+        return {};
+      });
+      pointwise(rows, hi, r, end);
+      return {};
+    });
+    pointwise(lo, hi, steps, to);
+  }
+
+  /// Emits what does not move along the lanes once for all chunks.
+  void shareStill(Points points) {
+    if (still.empty())
+      return;
+    for (Operation &op : body)
+      if (still.contains(&op))
+        points[0].emitOnce(&op);
+    for (Point &p : points.drop_front())
+      p.adopt(points[0], still.getArrayRef());
+  }
+
   SmallVector<Value> overInner(Points outer, size_t at, ValueRange init,
                                function_ref<SmallVector<Value>(Points, ValueRange)> visit) {
     if (at == innerOrder.size())
@@ -330,7 +493,9 @@ private:
       SmallVector<Point> points(outer.begin(), outer.end());
       for (Point &p : points) {
         p.bind(iv(d), i);
-        p.emitReady(body, written);
+        // The last of them is left to `visit`, which may put a branch around it.
+        if (at + 1 < innerOrder.size() || still.empty())
+          p.emitReady(body, written);
       }
       return overInner(points, at + 1, carried, visit);
     });
@@ -351,10 +516,25 @@ private:
   unsigned chooseUnroll() {
     if (plan.compact || plan.vectorDim < 0 || !nest.isReduction() || llvm::any_of(nest.getCombinerKinds(), isArg))
       return 1;
-    size_t work = 0;
-    for (Operation &op : body)
-      work += isa<math::MathDialect>(op.getDialect()) ? 12 : 1;
+    size_t work = 0, moving = 0;
+    DenseMap<Value, unsigned> on = dependences(body);
+    for (Operation &op : body) {
+      size_t cost = isa<math::MathDialect>(op.getDialect()) ? 12 : 1;
+      work += cost;
+      if (!op.getNumResults() || on.lookup(op.getResult(0)) >> plan.vectorDim & 1)
+        moving += cost;
+    }
     size_t results = nest.getCombiners().size();
+    // Positions that take more than the lanes do are shared by as many chunks as registers allow.
+    if (vectorPar && results == 1 && moving <= 6 && work >= 2 * moving)
+      for (unsigned n : {12, 8, 6})
+        if (auto count = atMost(nest.getParLo()[plan.vectorDim], nest.getParHi()[plan.vectorDim]);
+            count && *count % (n * plan.width) == 0) {
+          for (Operation &op : body)
+            if (op.getNumResults() && !(on.lookup(op.getResult(0)) >> plan.vectorDim & 1))
+              still.insert(&op);
+          return n;
+        }
     return results <= 2 && work <= 12 ? 4 : results <= 4 && work <= 24 ? 2 : 1;
   }
 
@@ -365,7 +545,10 @@ private:
   Block &body;
   unsigned numPar;
   bool vectorPar;
+  static constexpr unsigned kWide = 6;
   unsigned unroll;
+  llvm::SmallSetVector<Operation *, 16> still; ///< ops that are the same for all chunks worked on together
+  std::optional<RowTile> tile;
   SmallVector<std::pair<Value, Value>> bounds;
   SmallVector<int> parOrder, innerOrder;
   DenseSet<Value> written;

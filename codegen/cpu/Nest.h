@@ -25,6 +25,18 @@ struct NestPlan {
 /// `callerUnit`: the last dims of the caller's tensors may be taken as contiguous, if checked.
 NestPlan planNest(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit);
 
+/// A bound on hi - lo that the text of the bounds shows: of blocks (min(lo + 64, n)) and of steps (0 or 1).
+std::optional<int64_t> atMost(mlir::Value lo, mlir::Value hi, int depth = 4);
+
+/// Dims (as bits) that each value of a nest's body depends on.
+llvm::DenseMap<mlir::Value, unsigned> dependences(mlir::Block &body);
+
+/// The operands of a tree of `and`.
+void conjuncts(mlir::Value v, llvm::SmallVectorImpl<mlir::Value> &all);
+
+/// a + b, or with `b` a product one FMA.
+mlir::Value addTo(Ir &ir, mlir::Value a, mlir::Value b);
+
 /// Emits the loops as planned.
 void emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan);
 /// The same where stores run along another dim than loads.

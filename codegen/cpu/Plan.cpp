@@ -16,16 +16,7 @@ using namespace mlir;
 using namespace attnc;
 using namespace attnc::cpu;
 
-namespace {
-
-/// How a position moves from one lane to the next.
-struct Step {
-  enum Kind { None, Constant, Strided, Irregular } kind = None;
-  int64_t by = 0;
-};
-
-/// A bound on hi - lo that the text of the bounds shows: of blocks (min(lo + 64, n)) and of steps (0 or 1).
-std::optional<int64_t> atMost(Value lo, Value hi, int depth = 4) {
+std::optional<int64_t> cpu::atMost(Value lo, Value hi, int depth) {
   auto a = constantOf(lo), b = constantOf(hi);
   if (a && b)
     return *b - *a;
@@ -50,6 +41,34 @@ std::optional<int64_t> atMost(Value lo, Value hi, int depth = 4) {
     return n && m ? std::optional(std::max(*n, *m)) : std::nullopt;
   return std::nullopt;
 }
+
+DenseMap<Value, unsigned> cpu::dependences(Block &body) {
+  DenseMap<Value, unsigned> on;
+  for (BlockArgument arg : body.getArguments())
+    on[arg] = 1u << arg.getArgNumber();
+  for (Operation &op : body)
+    for (Value r : op.getResults())
+      for (Value v : op.getOperands())
+        on[r] |= on.lookup(v);
+  return on;
+}
+
+void cpu::conjuncts(Value v, SmallVectorImpl<Value> &all) {
+  if (auto both = v.getDefiningOp<arith::AndIOp>()) {
+    conjuncts(both.getLhs(), all);
+    conjuncts(both.getRhs(), all);
+  } else {
+    all.push_back(v);
+  }
+}
+
+namespace {
+
+/// How a position moves from one lane to the next.
+struct Step {
+  enum Kind { None, Constant, Strided, Irregular } kind = None;
+  int64_t by = 0;
+};
 
 class Planner {
 public:

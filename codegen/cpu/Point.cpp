@@ -200,6 +200,13 @@ void Point::emitReady(Block &block, const DenseSet<Value> &written) {
   }
 }
 
+void Point::adopt(const Point &other, ArrayRef<Operation *> ops) {
+  for (Operation *op : ops)
+    if (other.done.count(op) && done.insert(op).second)
+      for (Value v : op->getResults())
+        bind(v, other.lanes.lookup(v));
+}
+
 void Point::emitRest(Block &block) {
   for (Operation &op : block)
     if (!done.count(&op))

@@ -93,6 +93,12 @@ public:
   /// Emits every op of the block that can be emitted and is not yet, except stores, updates, and loads from `written`
   /// buffers.
   void emitReady(mlir::Block &block, const llvm::DenseSet<mlir::Value> &written);
+  void emitOnce(mlir::Operation *op) {
+    if (!done.count(op))
+      emit(op);
+  }
+  /// Takes over what another point has emitted of `ops`, which come out the same here.
+  void adopt(const Point &other, llvm::ArrayRef<mlir::Operation *> ops);
   /// Emits what is left, in order.
   void emitRest(mlir::Block &block);
   /// Emits what is left before `op`.
