@@ -6,6 +6,7 @@
 // In order:     for outer pars { for chunks of the vector par dim { for seq dims { body } } }.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Nest.h"
+#include "codegen/cpu/Accumulator.h"
 #include "codegen/cpu/Contraction.h"
 #include "codegen/cpu/RowTile.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -13,179 +14,12 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "runtime/Tally.h"
 #include "llvm/ADT/SetVector.h"
-#include <limits>
 
 using namespace mlir;
 using namespace attnc;
 using namespace attnc::cpu;
 
-Value cpu::addTo(Ir &ir, Value a, Value b) {
-  if (!isa<FloatType>(getElementTypeOrSelf(a.getType())))
-    return ir.create<arith::AddIOp>(a, b);
-  return ir.create<arith::AddFOp>(a, b, arith::FastMathFlags::contract);
-}
-
 namespace {
-
-bool isArg(tile::Combiner kind) { return kind == tile::Combiner::ArgMax || kind == tile::Combiner::ArgMin; }
-
-/// The running state of all combiners of a nest: one value each, three for argmax and argmin (key, position, found).
-class Accumulator {
-public:
-  Accumulator(Ir &ir, tile::NestOp nest) : ir(ir), kinds(nest.getCombinerKinds()) {
-    yielded = nest.getBody().front().getTerminator()->getOperands();
-  }
-
-  SmallVector<Value> start(unsigned width) {
-    SmallVector<Value> state;
-    size_t at = 0;
-    for (tile::Combiner kind : kinds) {
-      Type type = yielded[at].getType();
-      if (isArg(kind)) {
-        Value key =
-            isa<FloatType>(type)
-                ? Value(ir.create<arith::ConstantOp>(ir.getFloatAttr(type, std::numeric_limits<double>::quiet_NaN())))
-                : Value(ir.i64(0));
-        for (Value v : {key, ir.i64(0), Value(ir.create<arith::ConstantIntOp>(0, 1))})
-          state.push_back(ir.splat(v, width));
-      } else {
-        state.push_back(ir.splat(tile::identity(ir, kind, type), width));
-      }
-      at += isArg(kind) ? 3 : 1;
-    }
-    return state;
-  }
-
-  /// `select(condition, term, identity)`, which is all that is combined.
-  arith::SelectOp guard() {
-    if (kinds.size() != 1 || isArg(kinds[0]))
-      return {};
-    auto choice = yielded[0].getDefiningOp<arith::SelectOp>();
-    auto otherwise = choice ? choice.getFalseValue().getDefiningOp<arith::ConstantOp>() : arith::ConstantOp();
-    if (!otherwise || !choice->hasOneUse())
-      return {};
-    Value same = tile::identity(ir, kinds[0], choice.getType());
-    return same.getDefiningOp<arith::ConstantOp>().getValue() == otherwise.getValue() ? choice : arith::SelectOp();
-  }
-
-  /// State after one more point (per lane); lanes outside `mask` keep theirs.
-  SmallVector<Value> step(ValueRange state, Point &point, Value mask) {
-    // Keeping the old sum is a masked FMA, adding zeros is three instructions.
-    if (auto choice = guard()) {
-      Lane c = point.get(choice.getCondition());
-      Value on = c.kind == Lane::Vector && mask ? Value(ir.create<arith::AndIOp>(c.value, mask)) : c.value;
-      SmallVector<Value> next = join(state, point.full(choice.getTrueValue()), c.kind == Lane::Vector ? Value() : mask);
-      return {ir.create<arith::SelectOp>(on, next[0], state[0])};
-    }
-    SmallVector<Value> values;
-    for (Value v : yielded)
-      values.push_back(point.full(v));
-    return join(state, values, mask);
-  }
-
-  /// Joins two states (or a state and yielded values).
-  SmallVector<Value> join(ValueRange a, ValueRange b, Value mask) {
-    SmallVector<Value> next;
-    size_t at = 0;
-    for (tile::Combiner kind : kinds) {
-      if (isArg(kind)) {
-        llvm::append_range(next, joinArg(kind, a.slice(at, 3), b.slice(at, 3), mask));
-        at += 3;
-        continue;
-      }
-      Value v = kind == tile::Combiner::Sum ? addTo(ir, a[at], b[at]) : tile::combine(ir, kind, a[at], b[at]);
-      // Selecting the old value, not the identity: exact for every combiner, and one blend either way.
-      next.push_back(mask ? Value(ir.create<arith::SelectOp>(mask, v, a[at])) : v);
-      ++at;
-    }
-    return next;
-  }
-
-  /// Over the lanes; scalars of the same layout.
-  SmallVector<Value> acrossLanes(ValueRange state, unsigned width) {
-    if (width == 1)
-      return SmallVector<Value>(state);
-    auto lane = [&](unsigned i) {
-      SmallVector<Value> values;
-      for (Value v : state)
-        values.push_back(ir.create<vector::ExtractOp>(v, int64_t(i)));
-      return values;
-    };
-    if (llvm::any_of(kinds, isArg)) {
-      SmallVector<Value> all = lane(0);
-      for (unsigned i = 1; i < width; ++i)
-        all = join(all, lane(i), {});
-      return all;
-    }
-    // Halves on halves: log2(width) vector steps.
-    SmallVector<Value> all(state);
-    for (unsigned n = width / 2; n; n /= 2) {
-      SmallVector<Value> low, high;
-      SmallVector<int64_t> lowLanes, highLanes;
-      for (unsigned i = 0; i < n; ++i) {
-        lowLanes.push_back(i);
-        highLanes.push_back(n + i);
-      }
-      for (Value v : all) {
-        low.push_back(ir.create<vector::ShuffleOp>(v, v, lowLanes));
-        high.push_back(ir.create<vector::ShuffleOp>(v, v, highLanes));
-      }
-      all = join(low, high, {});
-    }
-    for (Value &v : all)
-      v = ir.create<vector::ExtractOp>(v, int64_t(0));
-    return all;
-  }
-
-  /// What finish gets: one value per combiner.
-  SmallVector<Value> results(ValueRange state) {
-    SmallVector<Value> out;
-    size_t at = 0;
-    for (tile::Combiner kind : kinds) {
-      out.push_back(state[isArg(kind) ? at + 1 : at]);
-      at += isArg(kind) ? 3 : 1;
-    }
-    return out;
-  }
-
-private:
-  /// A candidate wins when it is valid and: nothing was found yet, or its key is better, or it is a number against a
-  /// NaN, or it ties at a smaller position. The start key is NaN, so that the first two cases need no test of their
-  /// own.
-  SmallVector<Value> joinArg(tile::Combiner kind, ValueRange best, ValueRange next, Value mask) {
-    Value key = next[0], bestKey = best[0], better, same;
-    bool max = kind == tile::Combiner::ArgMax;
-    if (isa<FloatType>(getElementTypeOrSelf(key.getType()))) {
-      auto cmp = [&](arith::CmpFPredicate p, Value a, Value b) { return ir.create<arith::CmpFOp>(p, a, b); };
-      Value keyNan = cmp(arith::CmpFPredicate::UNO, key, key),
-            bestNan = cmp(arith::CmpFPredicate::UNO, bestKey, bestKey);
-      Value keyNumber = cmp(arith::CmpFPredicate::ORD, key, key);
-      better = ir.create<arith::OrIOp>(cmp(max ? arith::CmpFPredicate::OGT : arith::CmpFPredicate::OLT, key, bestKey),
-                                       ir.create<arith::AndIOp>(keyNumber, bestNan));
-      same = ir.create<arith::OrIOp>(cmp(arith::CmpFPredicate::OEQ, key, bestKey),
-                                     ir.create<arith::AndIOp>(keyNan, bestNan));
-    } else {
-      better = ir.create<arith::CmpIOp>(max ? arith::CmpIPredicate::sgt : arith::CmpIPredicate::slt, key, bestKey);
-      same = ir.create<arith::CmpIOp>(arith::CmpIPredicate::eq, key, bestKey);
-    }
-    Value earlier = ir.create<arith::CmpIOp>(arith::CmpIPredicate::slt, next[1], best[1]);
-    better = ir.create<arith::OrIOp>(better, ir.create<arith::AndIOp>(same, earlier));
-    Value yes =
-        ir.create<arith::ConstantOp>(isa<VectorType>(best[2].getType())
-                                         ? TypedAttr(DenseElementsAttr::get(cast<VectorType>(best[2].getType()), true))
-                                         : TypedAttr(ir.getBoolAttr(true)));
-    better = ir.create<arith::OrIOp>(better, ir.create<arith::XOrIOp>(best[2], yes));
-    better = ir.create<arith::AndIOp>(better, next[2]);
-    if (mask)
-      better = ir.create<arith::AndIOp>(better, mask);
-    return {ir.create<arith::SelectOp>(better, key, bestKey), ir.create<arith::SelectOp>(better, next[1], best[1]),
-            ir.create<arith::OrIOp>(best[2], better)};
-  }
-
-  Ir &ir;
-  SmallVector<tile::Combiner> kinds;
-  SmallVector<Value> yielded;
-};
 
 /// Emits the loops of one nest.
 class Loops {
@@ -214,6 +48,11 @@ public:
       innerOrder.pop_back();
     }
     unroll = tile ? 1 : chooseUnroll();
+    rows = chooseRows();
+    if (rows >= 0) {
+      TALLY("cpu: a few rows at a time");
+      llvm::erase(parOrder, rows);
+    }
     if (unroll > 1)
       TALLY("cpu: several chunks of lanes at a time");
     Point top(ir, scope, plan.width);
@@ -260,22 +99,51 @@ private:
     }
     if (!vectorPar)
       return atPar(Points(&outer, 1));
-    overLanes(outer, {}, [&](Points points, ValueRange) -> SmallVector<Value> {
-      atPar(points);
-      return {};
-    });
+    auto lanes = [&](Points rows) {
+      overLanes(rows, {}, [&](Points points, ValueRange) -> SmallVector<Value> {
+        atPar(points);
+        return {};
+      });
+    };
+    if (rows < 0)
+      return lanes(Points(&outer, 1));
+    auto some = [&](Value from, Value to, unsigned count) {
+      ir.loop(from, to, ir.i64(count), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+        SmallVector<Point> points;
+        for (unsigned k = 0; k < count; ++k) {
+          points.push_back(outer);
+          points[k].bind(iv(rows), ir.add(i, ir.i64(k)));
+          points[k].emitReady(body, written);
+        }
+        lanes(points);
+        return {};
+      });
+    };
+    auto [lo, hi] = bounds[rows];
+    Value whole = wholeOf(lo, hi, kRows);
+    some(lo, whole, kRows);
+    some(whole, hi, 1);
+  }
+
+  /// The end of the last whole block of `by`.
+  Value wholeOf(Value lo, Value hi, int64_t by) {
+    Value n = ir.max(ir.sub(hi, lo), ir.i64(0));
+    return ir.add(lo, ir.sub(n, ir.createOrFold<arith::RemSIOp>(n, ir.i64(by))));
   }
 
   /// Chunks along the vector dim: `unroll` at a time, then one by one, then one that is masked. Carries values through.
-  SmallVector<Value> overLanes(Point &outer, ValueRange init,
+  SmallVector<Value> overLanes(Points outer, ValueRange init,
                                function_ref<SmallVector<Value>(Points, ValueRange)> chunks) {
     auto [lo, hi] = bounds[plan.vectorDim];
     auto run = [&](unsigned count, Value base, Value mask, ValueRange carried) {
       SmallVector<Point> points;
       for (unsigned i = 0; i < count; ++i) {
-        points.push_back(outer);
-        points[i].mask = mask;
-        points[i].bind(iv(plan.vectorDim), Lane{Lane::Linear, ir.add(base, ir.i64(i * plan.width)), ir.i64(1)});
+        Lane chunk{Lane::Linear, ir.add(base, ir.i64(i * plan.width)), ir.i64(1)};
+        for (Point &row : outer) {
+          points.push_back(row);
+          points.back().mask = mask;
+          points.back().bind(iv(plan.vectorDim), chunk);
+        }
       }
       return chunks(points, carried);
     };
@@ -419,10 +287,6 @@ private:
             .getType();
     auto load = [&](Value i) -> Value { return ir.create<LLVM::LoadOp>(type, place(i), 64); };
     auto store = [&](Value v, Value i) { ir.create<LLVM::StoreOp>(v, place(i), 64); };
-    auto whole = [&](Value lo, Value hi, int64_t by) {
-      Value n = ir.max(ir.sub(hi, lo), ir.i64(0));
-      return ir.add(lo, ir.sub(n, ir.createOrFold<arith::RemSIOp>(n, ir.i64(by))));
-    };
     auto pointwise = [&](Value lo, Value hi, Value from, Value to) {
       ir.loop(lo, hi, ir.i64(1), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
         Point row = at;
@@ -439,7 +303,7 @@ private:
         return {};
       });
     };
-    Value rows = whole(lo, hi, RowTile::kRows), steps = whole(from, to, RowTile::kSteps);
+    Value rows = wholeOf(lo, hi, RowTile::kRows), steps = wholeOf(from, to, RowTile::kSteps);
     ir.loop(from, steps, ir.i64(RowTile::kSteps), {}, [&, lo = lo, hi = hi](Value r, ValueRange) -> SmallVector<Value> {
       Value end = ir.add(r, ir.i64(RowTile::kSteps));
       ir.loop(lo, rows, ir.i64(RowTile::kRows), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
@@ -487,7 +351,7 @@ private:
   SmallVector<Value> overInner(Points outer, size_t at, ValueRange init,
                                function_ref<SmallVector<Value>(Points, ValueRange)> visit) {
     if (at == innerOrder.size())
-      return plan.vectorDim >= int(numPar) ? overLanes(outer[0], init, visit) : visit(outer, init);
+      return plan.vectorDim >= int(numPar) ? overLanes(outer.take_front(), init, visit) : visit(outer, init);
     int d = innerOrder[at];
     return ir.loop(bounds[d].first, bounds[d].second, ir.i64(1), init, [&](Value i, ValueRange carried) {
       SmallVector<Point> points(outer.begin(), outer.end());
@@ -538,6 +402,24 @@ private:
     return results <= 2 && work <= 12 ? 4 : results <= 4 && work <= 24 ? 2 : 1;
   }
 
+  /// A par dim of unknown extent whose rows share what is loaded along the lanes: what a product has that is too small
+  /// to be packed. -1: none.
+  int chooseRows() {
+    if (tile || !vectorPar || plan.compact || !still.empty() || !nest.isReduction() ||
+        nest.getCombiners().size() != 1 || isArg(nest.getCombinerKinds()[0]) || unroll < 4)
+      return -1;
+    DenseMap<Value, unsigned> on = dependences(body);
+    unsigned inner = ((1u << bounds.size()) - 1) & ~((1u << numPar) - 1);
+    for (int d = numPar; d-- > 0;)
+      if (d != plan.vectorDim && !atMost(nest.getParLo()[d], nest.getParHi()[d]) &&
+          llvm::any_of(body.getOps<tile::LoadOp>(), [&](tile::LoadOp load) {
+            unsigned with = on.lookup(load);
+            return with >> plan.vectorDim & 1 && with & inner && !(with >> d & 1);
+          }))
+        return d;
+    return -1;
+  }
+
   Ir &ir;
   Scope &scope;
   tile::NestOp nest;
@@ -549,6 +431,8 @@ private:
   unsigned unroll;
   llvm::SmallSetVector<Operation *, 16> still; ///< ops that are the same for all chunks worked on together
   std::optional<RowTile> tile;
+  static constexpr unsigned kRows = 4;
+  int rows; ///< par dim worked on kRows at a time
   SmallVector<std::pair<Value, Value>> bounds;
   SmallVector<int> parOrder, innerOrder;
   DenseSet<Value> written;
@@ -590,7 +474,8 @@ void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp ne
     c = matchContraction(nest);
   if (!c)
     return emitPlanned(ir, scope, machine, nest);
-  // Few rows do not pay for packing B; an empty sum never touches the block of results.
+  // Few rows do not pay for packing B, few columns leave the lanes empty; an empty sum never touches the block of
+  // results.
   auto extent = [&](int dim) {
     unsigned par = nest.getNumPar();
     Point at(ir, scope, 1);
@@ -600,8 +485,8 @@ void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp ne
   auto atLeast = [&](int dim, int64_t least) {
     return ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::sge, extent(dim), ir.i64(least));
   };
-  Value pays = ir.createOrFold<arith::AndIOp>(atLeast(c->m, 4),
-                                              ir.createOrFold<arith::AndIOp>(atLeast(c->n, 4), atLeast(c->k, 4)));
+  Value pays = ir.createOrFold<arith::AndIOp>(atLeast(c->m, 5),
+                                              ir.createOrFold<arith::AndIOp>(atLeast(c->n, 5), atLeast(c->k, 4)));
   for (int d : c->outerRed)
     pays = ir.createOrFold<arith::AndIOp>(pays, atLeast(d, 1));
   ir.when(

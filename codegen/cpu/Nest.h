@@ -34,9 +34,6 @@ llvm::DenseMap<mlir::Value, unsigned> dependences(mlir::Block &body);
 /// The operands of a tree of `and`.
 void conjuncts(mlir::Value v, llvm::SmallVectorImpl<mlir::Value> &all);
 
-/// a + b, or with `b` a product one FMA.
-mlir::Value addTo(Ir &ir, mlir::Value a, mlir::Value b);
-
 /// Emits the loops as planned.
 void emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan);
 /// The same where stores run along another dim than loads.

@@ -11,6 +11,7 @@
 // intervals of the positions.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/RowTile.h"
+#include "codegen/cpu/Accumulator.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
