@@ -104,6 +104,13 @@ bool Plan::worthMerging(const Stage &from, const Stage &to, const Kernel &produc
     return llvm::count_if(set, [&](int x) { return graph.axes[x].sequence; });
   };
   bool keeps = llvm::all_of(a1 | a2, [&](int x) { return graph.axes[x].sequence || a.contains(x); });
+  // One element for every row, left of what the producer keeps along a sequence, and a mean of it over heads and
+  // samples (both without further axes): storing it is nothing beside taking those from the grid of the producer.
+  AxisSet held;
+  for (int stage : producer.stages)
+    held = held | dynamic(graph, stages[stage].axes);
+  if (a1.containsAll(from.axes) && a.containsAll(to.axes) && !a1.containsAll(held) && !a.containsAll(a1))
+    return false;
   bool cut = a == a1 || a == a2 || (sequences(from.axes) > sequences(to.axes) && sequences(a) > 0);
   return sequences(from.axes) >= 2 && keeps && cut;
 }

@@ -69,3 +69,21 @@ attn.mixer @divided attributes {symbols = ["b", "N", "S", "M"], axes = {b = "b",
   %all = attn.reduce sum [y] %w : [y] f32 -> [] f32
   attn.output "all" %all dims [] storage f32 : [] f32
 }
+
+// A mean over samples and heads of what is left of each row: the rows of scores keep their samples and heads.
+// CHECK-LABEL: @spread
+// CHECK: tile.kernel grid [%{{.+}} = %b, %{{.+}} = %h, %{{.+}} = %{{.+}}] {
+// CHECK: tile.store %{{.*}}, %buf
+// CHECK: tile.kernel grid
+// CHECK: name = "near"
+attn.mixer @spread attributes {symbols = ["b", "h", "N"], axes = {b = "b", h = "h", i = "N", j = "N", d = "64"}} {
+  %q = attn.input "q" dims [[b], [h], [i], [d]] storage f32 -> [b, d, h, i] f32
+  %k = attn.input "k" dims [[b], [h], [j], [d]] storage f32 -> [b, d, h, j] f32
+  %p = attn.map mul(%q, %k) : [b, d, h, i] f32, [b, d, h, j] f32 -> [b, d, h, i, j] f32
+  %s = attn.reduce sum [d] %p : [b, d, h, i, j] f32 -> [b, h, i, j] f32
+  %m = attn.reduce max [j] %s : [b, h, i, j] f32 -> [b, h, i] f32
+  %largest = attn.equation "largest" %m : [b, h, i] f32
+  %n = attn.reduce sum [b, h] %largest : [b, h, i] f32 -> [i] f32
+  %near = attn.equation "near" %n : [i] f32
+  attn.output "near" %near dims [[i]] storage f32 : [i] f32
+}
