@@ -104,6 +104,12 @@ LogicalResult Emitter::emitLoop(Node &node, const Env &fixed) {
   Scalars top(prologue.b, loc, prologue);
   Value n = extentOf(node.axis), zero = integer(0), one = integer(1), minus = integer(-1);
   Rounds rounds{node.axis, up, up ? zero : top.sub(n, one), {}, {}};
+  if (plan.endsWithChunk.contains(&node)) {
+    TALLY("attn-to-tile: a loop that ends where a short chunk does");
+    ChunkedDim dim = *graph.chunked(node.axis);
+    Scalars s(b, loc, prologue);
+    n = s.min(n, s.sub(extent(dim.length), s.mul(lookup(fixed, dim.chunk), n)));
+  }
   auto loop = b.create<tile::ForOp>(loc, rounds.start, up ? n : minus, up ? one : minus);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToEnd(&loop.getBody().front());

@@ -110,6 +110,15 @@ double Graph::volume(const AxisSet &set) const {
   return v;
 }
 
+std::optional<ChunkedDim> Graph::chunked(int axis) {
+  for (auto input : mixer.getBody()->getOps<attn::InputOp>())
+    for (auto [dim, length] :
+         llvm::zip_equal(input.getDims().getAsRange<ArrayAttr>(), input.getLengths().getAsRange<StringAttr>()))
+      if (dim.size() == 2 && !length.getValue().empty() && list(dim)[1] == axis && axes[axis].constant)
+        return ChunkedDim{list(dim)[0], table.parse(length.getValue())};
+  return std::nullopt;
+}
+
 ExtentRef Graph::extentOf(ArrayRef<int> list) const {
   ExtentRef e = extentConst(1);
   for (int a : list)

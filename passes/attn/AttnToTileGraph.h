@@ -82,6 +82,12 @@ struct Linear {
 
 void addTo(Linear &to, const Linear &from, int64_t factor);
 
+/// A dim of two axes, chunks and the places in one, whose last chunk may be short.
+struct ChunkedDim {
+  int chunk;
+  ExtentRef length; ///< of the whole
+};
+
 class Graph {
 public:
   explicit Graph(attn::MixerOp mixer);
@@ -94,6 +100,8 @@ public:
   AxisSet axesOf(Value v) const;
   llvm::SmallVector<int> list(mlir::ArrayAttr names) const;
   double volume(const AxisSet &set) const;
+  /// The dim that has `axis` as its places in a chunk.
+  std::optional<ChunkedDim> chunked(int axis);
   /// Product of the extents along `list`.
   ExtentRef extentOf(llvm::ArrayRef<int> list) const;
 

@@ -7,6 +7,7 @@
 #pragma once
 #include "passes/attn/AttnToTileGraph.h"
 #include "runtime/Components.h"
+#include "llvm/ADT/SmallPtrSet.h"
 #include <memory>
 
 namespace attnc::totile {
@@ -165,6 +166,8 @@ public:
   std::vector<Buffer> buffers; ///< per stage; no dims and not readable: none
   std::vector<int> kernelOf;   ///< per stage
   std::vector<Worklist> worklists;
+  /// Loops over the places in a chunk that are left where a short last chunk ends.
+  llvm::SmallPtrSet<const Node *, 4> endsWithChunk;
 
   /// The stage that stores `v`, or -1. `v` is resolved.
   int stageOf(Value v) const {

@@ -3,10 +3,12 @@
 // Inside a kernel the stages are ordered by what they read. Stages that read each other in a circle are put into the
 // next loop of their recurrence; inside it, what reaches an earlier position no longer counts, and the rest is ordered
 // again (this is loop distribution as Allen and Kennedy do it). A stage that meets the loop at its own position only
-// joins it, so that a read-out follows its state step by step and the state is not kept for all positions.
+// joins it, so that a read-out follows its state step by step and the state is not kept for all positions. A sum
+// that the loop reads, with an operand that is the same for all rounds, stays before it: it is a matrix product there.
 //
 // What only its own kernel reads gets memory for one block. Along a loop that all its readers share it gets as many
-// slots as the farthest reader looks back, plus one.
+// slots as the farthest reader looks back, plus one. Where the last position of a chunk alone is read after the loop,
+// the loop ends where a short last chunk does, so that one slot is enough.
 //===----------------------------------------------------------------------===//
 #include "passes/attn/AttnToTilePlan.h"
 #include "runtime/Tally.h"
@@ -171,11 +173,19 @@ LogicalResult Plan::schedule(ArrayRef<int> list, ArrayRef<Loop> open, Nodes &int
             return true;
     return false;
   };
+  /// Whether q is a sum beside the loop p with an operand for all of its rounds: a matrix product as a whole, a vector
+  /// times the matrix again and again in the loop.
+  auto isBatch = [&](int p, int q) {
+    const Stage &stage = stages[parts[q][0]];
+    return !isLoop[q] && sharesOperand(stage, loop[p].axis, -1) &&
+           llvm::none_of(stage.accesses, [&](const Access &a) { return llvm::is_contained(parts[p], a.stage); });
+  };
   for (bool changed = true; changed;) {
     changed = false;
     for (size_t p = 0; p < parts.size(); ++p)
       for (size_t q = 0; isLoop[p] && q < parts.size(); ++q) {
-        if (p == q || parts[q].empty() || parts[p].empty() || !(linked(p, q) || isLoop[q]) || !fits(p, q))
+        if (p == q || parts[q].empty() || parts[p].empty() || !(linked(p, q) || isLoop[q]) || isBatch(p, q) ||
+            !fits(p, q))
           continue;
         TALLY("attn-to-tile: joins the loop that it meets step by step");
         parts[p].insert(parts[p].end(), parts[q].begin(), parts[q].end());
@@ -303,6 +313,33 @@ static bool isLast(Graph &graph, const ExtentRef &at, Loop loop) {
                                         {extentMake(attnc::ExtentOp::Add, {at->args[0], at->args[1]}), at->args[1]}));
 }
 
+/// Whether `at` is the last position of `axis` that exists in a chunk of a composite with a short last chunk,
+/// min(#u, N - n * #u) - 1, n being where the access lies along the axis of chunks.
+static bool isLastOfChunk(Graph &graph, const Access &access, int axis) {
+  auto constantOf = [](Value v) { return attn::constInt(resolve(v)); };
+  Sym at = lookup(access.at, axis);
+  std::optional<ChunkedDim> dim = graph.chunked(axis);
+  auto less = at < 0 ? resolve(graph.expr(at).value).getDefiningOp<attn::MapOp>() : attn::MapOp();
+  if (!dim || !less || less.getFn() != attn::MapFn::Sub || constantOf(less.getOperands()[1]) != 1)
+    return false;
+  auto least = resolve(less.getOperands()[0]).getDefiningOp<attn::MapOp>();
+  if (!least || least.getFn() != attn::MapFn::Min)
+    return false;
+  // #u * n + room - N is 0.
+  auto chunk = graph.linear(lookup(access.at, dim->chunk));
+  for (unsigned side : {0, 1}) {
+    Value room = least.getOperands()[1 - side];
+    auto rest = graph.linear(graph.position(room, graph.restrict(graph.expr(at).env, room)));
+    if (constantOf(least.getOperands()[side]) != graph.axes[axis].constant || !chunk || !rest)
+      continue;
+    addTo(*rest, *chunk, *graph.axes[axis].constant);
+    addTo(*rest, graph.linear(dim->length), -1);
+    if (*rest == Linear())
+      return true;
+  }
+  return false;
+}
+
 /// Stages below `nodes` in the order in which they run.
 static void flatten(const std::vector<std::unique_ptr<Node>> &nodes, SmallVectorImpl<int> &order) {
   for (auto &n : nodes)
@@ -364,7 +401,16 @@ void Plan::choosePrivate(Stage &stage, const Kernel &kernel) {
           continue;
         }
         ExtentRef at = running ? nullptr : graph.asExtent(lookup(access.at, l.axis));
-        if (!at || !isLast(graph, at, l))
+        if (at && isLast(graph, at, l))
+          continue;
+        // The loop ends where the chunk does, so that this is the last round.
+        auto chunk = graph.chunked(l.axis);
+        bool ends = !running && l.dir > 0 && chunk &&
+                    llvm::any_of(outer, [&](Loop o) { return o.axis == chunk->chunk; }) &&
+                    isLastOfChunk(graph, access, l.axis);
+        if (ends)
+          endsWithChunk.insert(loop);
+        else
           slots = 0;
       }
     }

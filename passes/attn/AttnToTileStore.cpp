@@ -346,6 +346,12 @@ bool Plan::storeRecomputed() {
       for (auto &[a, sym] : env)
         depends = depends | graph.dependsOn(sym);
       double points = graph.volume(depends), own = graph.volume(axes);
+      // Elements that are read several times are stored once, not once for every read.
+      if (auto read = v.getDefiningOp<attn::ReadOp>()) {
+        Value source = resolve(read.getSource());
+        if (graph.volume(graph.axesOf(source)) < own && costs(source, kExpensive, stored))
+          return true;
+      }
       bool larger = domain >= 8 * points && own <= points;
       bool again = points >= 4 * own;
       if ((larger || again) && costs(v, kExpensive, stored))

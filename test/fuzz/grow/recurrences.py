@@ -1,4 +1,7 @@
 """Equations that read themselves at earlier positions."""
+import random
+
+from .base import Val
 
 
 class Recurrences:
@@ -102,6 +105,20 @@ class Recurrences:
         self.states.append(o)
         if r.random() < 0.6:
             self.stored.append((s, frozenset(["n", "u", "d"])))
+        # By numbers of its own, so that what a seed gives otherwise does not depend on it.
+        self.r = random.Random(f"ends {self.seed}")
+        if self.r.random() < 0.4:
+            self.carried()
+        self.r = r
+
+    def carried(self):
+        """A state of which only the end of every chunk is read."""
+        k, w = self.add_input("real", ["n", "u", "d"]), self.add_input("real", ["d", "e"])
+        p, s, end, o = self.fresh("P"), self.fresh("K"), self.fresh("E"), self.fresh("v")
+        self.lines += [f"  {p} = {end}[n - 1]", f"  {s} = 0.5 * {s}[u - 1] + {k} * tanh(sum[d]({p} * {k})) / 4   init {p}",
+                       f"  {end} = {s}[u := last]   init {w}", f"  {o} = sum[d]({p} * {k}) / 4"]
+        self.tensors += [(o, "real", frozenset(["n", "u", "e"]), False), (end, "real", frozenset(["n", "d", "e"]), False)]
+        self.wanted.append(Val(o, ["n", "u", "e"]))
 
     def chunk_end(self):
         """All of a chunk sees the end of the one before."""
