@@ -38,6 +38,12 @@ const int64_t *stridesOf(const TensorView &view, int64_t *compact) {
   return compact;
 }
 
+/// Neighbours along the last dim are neighbours in memory. What is empty is read in place of it with strides of 0.
+bool inRows(const TensorView &view) {
+  return view.rank == 0 ||
+         (view.count() > 0 && (!view.strides || view.shape[view.rank - 1] == 1 || view.strides[view.rank - 1] == 1));
+}
+
 struct Reach {
   const char *begin, *end;
   Reach(const TensorView &view, const int64_t *strides) {
@@ -112,7 +118,7 @@ std::shared_ptr<const Mixer::Binding> Mixer::find(const TensorView *inputs) cons
     const Binding &b = **it;
     bool same = true;
     for (size_t i = 0; i < b.inputs.size() && same; ++i)
-      same = sameShape(b.inputs[i], inputs[i]);
+      same = sameShape(b.inputs[i], inputs[i]) && (!b.rows || !inputs[i].given || inRows(inputs[i]));
     if (same)
       return *it;
   }
@@ -126,6 +132,7 @@ MixerStatus Mixer::bind(const std::vector<TensorView> &inputs, std::shared_ptr<c
   }
   std::map<std::string, HostTensor> tensors;
   VariantKey key;
+  key.rows = true;
   auto made = std::make_shared<Binding>();
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Argument &a = signature_.inputs[i];
@@ -141,6 +148,7 @@ MixerStatus Mixer::bind(const std::vector<TensorView> &inputs, std::shared_ptr<c
     }
     tensors[a.name] = hostOf(view);
     key.dtypes[a.name] = view.dtype;
+    key.rows = key.rows && inRows(view);
     made->inputs.push_back({true, view.dtype, {view.shape, view.shape + view.rank}, view.count() == 0});
   }
   std::lock_guard<std::mutex> lock(mutex_);
@@ -158,6 +166,7 @@ MixerStatus Mixer::bind(const std::vector<TensorView> &inputs, std::shared_ptr<c
   status = variantFor(key, found, made->image, error);
   if (status != MixerStatus::Done)
     return status;
+  made->rows = found.rows;
   for (size_t i = 0; i < signature->symbols.size(); ++i)
     if (!found.extents.count(signature->symbols[i].name))
       made->symbols.push_back(symbols[i]);

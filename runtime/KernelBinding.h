@@ -15,6 +15,7 @@ struct Mixer::Binding {
     bool empty = false;
   };
   std::vector<Shape> inputs, outputs;
+  bool rows = false; ///< the code relies on it that every input is stored row by row
   /// Inputs whose values are promised to be positions: argument number and the bound.
   std::vector<std::pair<size_t, int64_t>> promises;
   std::vector<int64_t> symbols; ///< those the kernel reads

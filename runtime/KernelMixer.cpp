@@ -40,7 +40,8 @@ MixerStatus Mixer::signatureFor(const std::set<std::string> &leftOut, const Sign
   return MixerStatus::Done;
 }
 
-MixerStatus Mixer::addVariant(const VariantKey &key, KernelBlob blob, Error &error) {
+MixerStatus Mixer::addVariant(VariantKey key, KernelBlob blob, Error &error) {
+  key.rows &= blob.form == KernelBlob::Form::MachineCode; // the others read any strides
   Variant variant;
   variant.image = KernelImage::load(blob, error);
   if (!variant.image)
@@ -50,25 +51,40 @@ MixerStatus Mixer::addVariant(const VariantKey &key, KernelBlob blob, Error &err
   return MixerStatus::Done;
 }
 
-MixerStatus Mixer::variantFor(const VariantKey &key, VariantKey &found, std::shared_ptr<const KernelImage> &image,
-                              Error &error) {
-  auto it = variants_.find(key);
-  if (it == variants_.end() && compiler_.compile) {
-    KernelBlob blob;
-    bool fresh = false;
-    MixerStatus status = compiler_.compile(key, blob, fresh, error);
-    if (status == MixerStatus::Done)
-      status = addVariant(key, std::move(blob), error);
-    if (status != MixerStatus::Done)
-      return status;
+MixerStatus Mixer::compileVariant(const VariantKey &key, Error &error) {
+  KernelBlob blob;
+  bool fresh = false;
+  MixerStatus status = compiler_.compile(key, blob, fresh, error);
+  if (status == MixerStatus::Done)
+    status = addVariant(key, std::move(blob), error);
+  if (status == MixerStatus::Done) {
     ++compilations;
     generated += fresh;
-    it = variants_.find(key);
+  }
+  return status;
+}
+
+MixerStatus Mixer::variantFor(const VariantKey &key, VariantKey &found, std::shared_ptr<const KernelImage> &image,
+                              Error &error) {
+  auto known = [&] {
+    auto it = variants_.find(key);
+    if (it == variants_.end() && key.rows) { // code for any strides will do
+      VariantKey any = key;
+      any.rows = false;
+      it = variants_.find(any);
+    }
+    return it;
+  };
+  auto it = known();
+  if (it == variants_.end() && compiler_.compile) {
+    if (MixerStatus status = compileVariant(key, error); status != MixerStatus::Done)
+      return status;
+    it = known();
   }
   // Saved code may be specialised on fewer extents than the compiler would choose.
   if (it == variants_.end())
     for (auto v = variants_.begin(); v != variants_.end() && it == variants_.end(); ++v) {
-      bool fits = v->first.leftOut == key.leftOut && v->first.dtypes == key.dtypes;
+      bool fits = v->first.leftOut == key.leftOut && v->first.dtypes == key.dtypes && (key.rows || !v->first.rows);
       for (auto &[name, value] : v->first.extents)
         fits = fits && key.extents.count(name) && key.extents.at(name) == value;
       if (fits)
@@ -132,11 +148,23 @@ std::string Mixer::package(const Signature &signature, const VariantKey &key, co
   return serializePackage(signatures, {{key, &blob}});
 }
 
-std::string Mixer::save() const {
+std::string Mixer::save() {
   std::lock_guard<std::mutex> lock(mutex_);
+  auto anyStrides = [](VariantKey key) {
+    key.rows = false;
+    return key;
+  };
+  std::vector<VariantKey> wanted;
+  for (auto &v : variants_)
+    if (!variants_.count(anyStrides(v.first)))
+      wanted.push_back(anyStrides(v.first));
+  Error error; // where it cannot be compiled, what there is is saved
+  for (const VariantKey &key : wanted)
+    compileVariant(key, error);
   std::vector<std::pair<VariantKey, const KernelBlob *>> variants;
   for (auto &[key, variant] : variants_)
-    variants.emplace_back(key, &variant.blob);
+    if (!key.rows || !variants_.count(anyStrides(key)))
+      variants.emplace_back(key, &variant.blob);
   return serializePackage(signatures_, variants);
 }
 

@@ -1,9 +1,10 @@
 //===- A mixer that can be called -----------------------------------------===//
 //
 // Behind attnc_kernel: the signature, and the code compiled so far. Code is made for a *variant*: the optional inputs
-// left out, the dtypes passed, the feature extents; one variant serves all lengths. What a call needs beyond that
-// follows from its shapes alone, is worked out once, and is kept as a *binding*: a call whose shapes and dtypes were
-// seen before only compares numbers, checks promised indices, and runs, without allocating anything.
+// left out, the dtypes passed, the feature extents, whether inputs are stored row by row; one variant serves all
+// lengths. What a call needs beyond that follows from its shapes alone, is worked out once, and is kept as a *binding*:
+// a call whose shapes and dtypes were seen before only compares numbers, checks promised indices, and runs, without
+// allocating anything.
 //
 // Thread-safe; compiling is one at a time per mixer, calls are not held up by it.
 //===----------------------------------------------------------------------===//
@@ -77,8 +78,8 @@ public:
   static const std::vector<int64_t> &outputShape(const Binding &binding, size_t index);
   static DType outputDType(const Binding &binding, size_t index);
 
-  /// All variants, as bytes; and back.
-  std::string save() const;
+  /// All variants, as bytes; and back. What is saved serves any strides; that may have to be compiled first.
+  std::string save();
   static std::shared_ptr<Mixer> load(std::string_view bytes, Error &error);
   /// A package of one variant, as `attnc compile --emit=kernel` writes it.
   static std::string package(const Signature &signature, const VariantKey &key, const KernelBlob &blob);
@@ -95,7 +96,8 @@ private:
   MixerStatus signatureFor(const std::set<std::string> &leftOut, const Signature *&signature, Error &error);
   MixerStatus variantFor(const VariantKey &key, VariantKey &found, std::shared_ptr<const KernelImage> &image,
                          Error &error);
-  MixerStatus addVariant(const VariantKey &key, KernelBlob blob, Error &error);
+  MixerStatus addVariant(VariantKey key, KernelBlob blob, Error &error);
+  MixerStatus compileVariant(const VariantKey &key, Error &error);
 
   Signature signature_;
   MixerCompiler compiler_;

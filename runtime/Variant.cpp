@@ -6,7 +6,7 @@
 namespace attnc {
 
 bool VariantKey::operator<(const VariantKey &o) const {
-  return std::tie(leftOut, dtypes, extents) < std::tie(o.leftOut, o.dtypes, o.extents);
+  return std::tie(leftOut, dtypes, extents, rows) < std::tie(o.leftOut, o.dtypes, o.extents, o.rows);
 }
 
 std::string VariantKey::serialize() const {
@@ -20,6 +20,7 @@ std::string VariantKey::serialize() const {
     w.u8(uint8_t(dtype));
   }
   w.numbers(extents);
+  w.u8(rows);
   return w.take();
 }
 
@@ -37,6 +38,7 @@ bool parseVariantKey(std::string_view bytes, VariantKey &key) {
       key.dtypes[name] = DType(dtype);
   }
   key.extents = r.numbers();
+  key.rows = r.u8() != 0;
   return r.atEnd();
 }
 

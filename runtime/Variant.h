@@ -9,11 +9,12 @@
 
 namespace attnc {
 
-/// Calls that one kernel serves: the inputs left out, the dtypes passed, the extents it is specialised on.
+/// Calls that one kernel serves: the inputs left out, the dtypes passed, the extents it is specialised on, the strides.
 struct VariantKey {
   std::set<std::string> leftOut;
   std::map<std::string, DType> dtypes;    ///< of the inputs passed; a missing one has its declared dtype, else f32
   std::map<std::string, int64_t> extents; ///< symbols that code was specialised on
+  bool rows = false;                      ///< the last dim of every input has stride 1; else: any strides
   bool operator<(const VariantKey &o) const;
   std::string serialize() const;
 };

@@ -35,6 +35,9 @@ struct CpuOptions {
 /// Dialects and translations that the code generator uses.
 void registerCpuDialects(mlir::DialectRegistry &registry);
 
+/// Notes that the last dim of every input has stride 1 (`rows` on a tile.arg): one version of the loops is enough.
+void inputsInRows(mlir::ModuleOp module);
+
 /// What `arch` means here; null with `error` set when it is unknown or not available.
 struct Target {
   std::unique_ptr<llvm::TargetMachine> machine;

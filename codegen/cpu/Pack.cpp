@@ -402,7 +402,8 @@ static bool sameOperand(tile::NestOp first, const Contraction &c, tile::NestOp s
 
 /// Known to be side by side along k: memory of the program has unit strides in its last dim.
 static bool inRows(PlainOperand &plain) {
-  return plain.load.getBuffer().getDefiningOp<tile::AllocOp>() && plain.k.back() == 1 &&
+  auto arg = plain.load.getBuffer().getDefiningOp<tile::ArgOp>();
+  return (!arg || arg->hasAttr(attnc::cpu::kRows)) && plain.k.back() == 1 &&
          llvm::all_of(ArrayRef(plain.k).drop_back(), [](int64_t s) { return s == 0; });
 }
 

@@ -25,6 +25,9 @@ struct Machine {
   bool vectorise = true;
 };
 
+/// Attribute of a tile.arg whose last dim has stride 1.
+constexpr llvm::StringLiteral kRows = "rows";
+
 /// Builder with the arithmetic of addresses; folds constants as it goes.
 struct Ir : mlir::ImplicitLocOpBuilder {
   using ImplicitLocOpBuilder::ImplicitLocOpBuilder;
@@ -60,7 +63,7 @@ struct Buffer {
   mlir::Value base;
   llvm::SmallVector<mlir::Value> strides;
   mlir::Type elem;     ///< storage type of the buffer
-  bool caller = false; ///< strides come from the caller: which dim is contiguous is known when it runs
+  bool caller = false; ///< all strides come from the caller: which dim is contiguous is known when it runs
 };
 
 struct Lane {

@@ -10,6 +10,7 @@
 //
 // Pinned by test/codegen/cpu/program.mlir.
 //===----------------------------------------------------------------------===//
+#include "codegen/cpu/Cpu.h"
 #include "codegen/cpu/Nest.h"
 #include "codegen/cpu/Pack.h"
 #include "codegen/cpu/Passes.h"
@@ -173,7 +174,7 @@ private:
       unsigned rank = arg.getType().getRank();
       Value strides = rank ? loadAt(args, at + kArgStrides, ir.ptr()) : Value();
       for (unsigned d = 0; d < rank; ++d)
-        buffer.strides.push_back(loadAt(strides, 8 * d, i64Type()));
+        buffer.strides.push_back(arg->hasAttr(kRows) && d + 1 == rank ? ir.i64(1) : loadAt(strides, 8 * d, i64Type()));
       scope.buffers[arg] = buffer;
     }
     Value place = loadAt(ctx, kWorkspace, ir.ptr());
@@ -294,7 +295,8 @@ private:
     int64_t at = 0;
     for (Value v : captures) {
       if (auto type = dyn_cast<tile::BufType>(v.getType())) {
-        bool caller = isa<tile::ArgOp>(v.getDefiningOp());
+        auto arg = v.getDefiningOp<tile::ArgOp>();
+        bool caller = arg && !arg->hasAttr(kRows);
         Buffer buffer{loadAt(data, at, p), {}, type.getElementType(), caller};
         for (unsigned d = 0; d < type.getRank(); ++d) {
           at += 8;
@@ -407,3 +409,10 @@ struct TileToVector : cpu::impl::TileToVectorBase<TileToVector> {
 };
 
 } // namespace
+
+void cpu::inputsInRows(ModuleOp module) {
+  module.walk([](tile::ArgOp arg) {
+    if (arg.getKind() == tile::ArgKind::Input)
+      arg->setAttr(kRows, UnitAttr::get(arg.getContext()));
+  });
+}

@@ -156,6 +156,8 @@ private:
     buildTilePipeline(pm);
     if (failed(pm.run(*module_)))
       return stopInternal("tile", said_ ? "see above" : "a pass gave no reason");
+    if (request_.variant.rows && request_.target == "cpu")
+      cpu::inputsInRows(*module_);
     std::string text = textOf(*module_);
     answer_.irHash = sha256(text);
     if (request_.stage == "tile")

@@ -181,6 +181,36 @@ int main(void) {
 #endif
     free(call.workspace);
   }
+
+  /* Inputs in rows have code of their own, until one comes in another layout; what is saved serves any. */
+  {
+    attnc_kernel *fresh = NULL, *any = NULL;
+    static float qt[kMost * kD], transposedResult[kMost * kD];
+    int64_t n = 50, shape[] = {n, kD}, transposed[] = {1, n};
+    for (int i = 0; i < n; ++i)
+      for (int d = 0; d < kD; ++d)
+        qt[d * n + i] = q[i * kD + d];
+    DLTensor tq = tensor(qt, kDLFloat, 32, 2, shape, transposed), tk = floats(k, 2, shape), tv = floats(v, 2, shape);
+    DLTensor to = floats(transposedResult, 2, shape);
+    const DLTensor *in[] = {&tq, &tk, &tv}, *out[] = {&to};
+    OK(compile(engine, kSpec, &fresh));
+    OK(run(fresh, n, o, NULL));
+    CHECK(worst(o, (int)n) < 1e-5f);
+    OK(attnc_kernel_save(fresh, &bytes, &size));
+    OK(attnc_kernel_load(engine, bytes, size, &any));
+    attnc_free(bytes);
+    for (int round = 0; round < 2; ++round) {
+      memset(transposedResult, 0, sizeof transposedResult);
+      OK(attnc_kernel_run(round ? any : fresh, in, out, NULL));
+      CHECK(worst(transposedResult, (int)n) < 1e-5f);
+      OK(run(round ? any : fresh, n, again, NULL));
+      CHECK(memcmp(o, again, (size_t)n * kD * sizeof(float)) == 0);
+    }
+    attnc_kernel_counters(fresh, &counters);
+    CHECK(counters.compilations == 2);
+    attnc_kernel_release(any);
+    attnc_kernel_release(fresh);
+  }
   attnc_engine_release(engine); /* the kernel keeps it alive */
   OK(run(kernel, 3, o, NULL));
   attnc_kernel_release(kernel);
