@@ -51,7 +51,8 @@ def OnePoint : Pass<"attn-one-point", "::attnc::attn::MixerOp"> {
 def Factor : Pass<"attn-factor", "::attnc::attn::MixerOp"> {
   let summary = "sum an axis among the factors that have it, before the others are multiplied in";
   let description = [{
-    A sum over several axes of a product of three or more factors becomes a sum of sums where that saves an axis.
+    A sum over several axes of a product of three or more factors becomes a sum of sums where that saves an axis; a sum of
+    matrix products becomes a sum for each of them.
   }];
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }

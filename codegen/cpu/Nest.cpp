@@ -410,9 +410,14 @@ private:
       return -1;
     DenseMap<Value, unsigned> on = dependences(body);
     unsigned inner = ((1u << bounds.size()) - 1) & ~((1u << numPar) - 1);
+    // A few rows that are known, such as heads of a group, are not enough; the rows of a block are.
+    auto isLong = [&](int d) {
+      Value lo = nest.getParLo()[d], hi = nest.getParHi()[d];
+      auto most = atMost(lo, hi);
+      return !most || (*most >= int64_t(4 * kRows) && !constantOf(hi));
+    };
     for (int d = numPar; d-- > 0;)
-      if (d != plan.vectorDim && !atMost(nest.getParLo()[d], nest.getParHi()[d]) &&
-          llvm::any_of(body.getOps<tile::LoadOp>(), [&](tile::LoadOp load) {
+      if (d != plan.vectorDim && isLong(d) && llvm::any_of(body.getOps<tile::LoadOp>(), [&](tile::LoadOp load) {
             unsigned with = on.lookup(load);
             return with >> plan.vectorDim & 1 && with & inner && !(with >> d & 1);
           }))

@@ -42,6 +42,11 @@ std::optional<RowTile> cpu::matchRowTile(tile::NestOp nest, const NestPlan &plan
   DenseMap<Value, unsigned> on = dependences(body);
   auto has = [&](Value v, int dim) { return on.lookup(v) >> dim & 1; };
 
+  // A matrix product that is too small to be packed has few rows, often one.
+  if (llvm::any_of(body.getOps<tile::LoadOp>(), [&](tile::LoadOp load) {
+        return isa<FloatType>(load.getType()) && has(load, tile.red) && !has(load, plan.vectorDim);
+      }))
+    return std::nullopt;
   tile.row = -1;
   for (int d = 0; d < numPar; ++d) {
     auto rows = atMost(nest.getParLo()[d], nest.getParHi()[d]);

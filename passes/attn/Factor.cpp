@@ -1,12 +1,17 @@
-//===- Sums of products of three and more --------------------------------===//
+//===- Sums of products, factor by factor and term by term ----------------===//
 //
 //   reduce sum [c, c'] (x[i', c'] * q[c', c] * x[i, c])
 // costs i * i' * c * c' products as it stands. A reduced axis that only some of the factors have is summed among them
 // first, where the others bring an axis that those lack:
 //   reduce sum [c] (reduce sum [c'] (x[i', c'] * q[c', c]) * x[i, c])
 //
+// And
+//   reduce sum [c] (u[i, c] * h[j, c] + v[i, c] * r[j, c])
+// is no matrix product, but its terms are:
+//   reduce sum [c] (u[i, c] * h[j, c]) + reduce sum [c] (v[i, c] * r[j, c])
+//
 // Sums may be reassociated, and a product distributes over the sum of what it does not depend on. A guard is left
-// alone, and so are sums inside recurrences, whose steps are scheduled as they are written.
+// alone. Inside recurrences only terms are taken apart: their steps are scheduled as they are written.
 // Assumes attn-decompose. Pinned by test/passes/attn/factor.mlir.
 //===----------------------------------------------------------------------===//
 #include "passes/Passes.h"
@@ -80,6 +85,60 @@ Value sumFirst(ReduceOp op, const AxisTable &table) {
   return {};
 }
 
+/// Adds the terms of a sum, with the sign of each, looking through equations that only name one.
+void addTerms(Value v, bool negative, SmallVectorImpl<std::pair<Value, bool>> &into) {
+  while (auto equation = v.getDefiningOp<EquationOp>()) {
+    if (equation.getCycle())
+      break;
+    v = equation.getBody();
+  }
+  auto map = v.getDefiningOp<MapOp>();
+  if (!map || (map.getFn() != MapFn::Add && map.getFn() != MapFn::Sub)) {
+    into.push_back({v, negative});
+    return;
+  }
+  addTerms(map.getArgs()[0], negative, into);
+  addTerms(map.getArgs()[1], negative != (map.getFn() == MapFn::Sub), into);
+}
+
+/// Every factor of a product over `reduced` is there for several of its elements, as in a matrix product.
+bool isContraction(Value term, const Axes &reduced) {
+  SmallVector<Value> factors;
+  addFactors(term, factors);
+  return factors.size() == 2 && llvm::all_of(factors, [&](Value factor) {
+           bool summed = llvm::all_of(reduced, [&](StringAttr a) { return hasAxis(factor, a); });
+           return summed && axesOf(factor).size() < axesOf(term).size();
+         });
+}
+
+/// A sum for each term, where all of them are matrix products; null otherwise.
+Value sumTerms(ReduceOp op, const AxisTable &table) {
+  constexpr double kLong = 16; // else the terms are stored about as often as they are summed
+  if (op.getRed() != Reduction::Sum || op.getGuard() || !typeOf(op.getSource()).isFloat())
+    return {};
+  Axes reduced = axesFrom(op.getAxes());
+  SmallVector<std::pair<Value, bool>> terms;
+  addTerms(op.getSource(), false, terms);
+  double length = 1;
+  for (StringAttr a : reduced)
+    length *= sizeOf(table, a);
+  // A term that lacks an axis of the others is not summed along it alike.
+  if (terms.size() < 2 || length < kLong ||
+      !llvm::all_of(
+          terms,
+          [&](auto &term) {
+            return isContraction(term.first, reduced) && axesOf(term.first) == axesOf(op.getSource());
+          }))
+    return {};
+  Build b(op);
+  Value all;
+  for (auto [term, negative] : terms) {
+    Value sum = b.reduce(Reduction::Sum, reduced, term);
+    all = !all ? (negative ? b.map(MapFn::Neg, sum) : sum) : negative ? b.sub(all, sum) : b.add(all, sum);
+  }
+  return all;
+}
+
 void Factor::runOnOperation() {
   MixerOp mixer = getOperation();
   AxisTable table(mixer);
@@ -87,13 +146,18 @@ void Factor::runOnOperation() {
   SmallVector<ReduceOp> todo(mixer.getBody()->getOps<ReduceOp>());
   while (!todo.empty()) {
     ReduceOp op = todo.pop_back_val();
-    Value with = cyclic.count(op) ? Value() : sumFirst(op, table);
+    Value with = sumTerms(op, table);
+    if (with) {
+      TALLY("factor: a sum taken term by term");
+    } else if ((with = cyclic.count(op) ? Value() : sumFirst(op, table))) {
+      TALLY("factor: a sum taken factor by factor");
+    }
     if (!with || with.getType() != op.getType())
       continue;
-    TALLY("factor: a sum taken factor by factor");
     op.getResult().replaceAllUsesWith(with);
     op.erase();
-    todo.push_back(with.getDefiningOp<ReduceOp>());
+    if (auto again = with.getDefiningOp<ReduceOp>())
+      todo.push_back(again);
   }
 }
 

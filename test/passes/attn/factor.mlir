@@ -1,4 +1,4 @@
-// Sums of products of three factors.
+// Sums of products of three factors, and of several products.
 // RUN: attn-opt %s --attn-factor | FileCheck %s
 
 // CHECK-LABEL: @bilinear
@@ -28,4 +28,36 @@ attn.mixer @plain attributes {symbols = ["N", "M"], axes = {i = "N", j = "M", c 
   %b = attn.map mul(%a, %z) : [c, i, j] f32, [j] f32 -> [c, i, j] f32
   %s = attn.reduce sum [c] %b : [c, i, j] f32 -> [i, j] f32
   attn.output "s" %s dims [[i], [j]] storage f32 : [i, j] f32
+}
+
+// Each term is a matrix product.
+// CHECK-LABEL: @gates
+attn.mixer @gates attributes {symbols = ["B", "Q"], axes = {b = "B", q = "Q", c = "64"}} {
+  %u = attn.input "u" dims [[q], [c]] storage f32 -> [c, q] f32
+  %h = attn.input "h" dims [[b], [c]] storage f32 -> [b, c] f32
+  %v = attn.input "v" dims [[q], [c]] storage f32 -> [c, q] f32
+  %r = attn.input "r" dims [[b], [c]] storage f32 -> [b, c] f32
+  // CHECK: %[[U:.+]] = attn.map mul
+  // CHECK: %[[V:.+]] = attn.map mul
+  // CHECK: %[[SU:.+]] = attn.reduce sum [c] %[[U]]
+  // CHECK: %[[SV:.+]] = attn.reduce sum [c] %[[V]]
+  // CHECK: attn.map sub(%[[SU]], %[[SV]])
+  %a = attn.map mul(%u, %h) : [c, q] f32, [b, c] f32 -> [b, c, q] f32
+  %b = attn.map mul(%v, %r) : [c, q] f32, [b, c] f32 -> [b, c, q] f32
+  %d = attn.map sub(%a, %b) : [b, c, q] f32, [b, c, q] f32 -> [b, c, q] f32
+  %s = attn.reduce sum [c] %d : [b, c, q] f32 -> [b, q] f32
+  attn.output "s" %s dims [[b], [q]] storage f32 : [b, q] f32
+}
+
+// One product and a bias: nothing is gained by two sums.
+// CHECK-LABEL: @bias
+attn.mixer @bias attributes {symbols = ["B", "Q"], axes = {b = "B", q = "Q", c = "64"}} {
+  %u = attn.input "u" dims [[q], [c]] storage f32 -> [c, q] f32
+  %h = attn.input "h" dims [[b], [c]] storage f32 -> [b, c] f32
+  // CHECK-COUNT-1: attn.reduce
+  // CHECK-NOT: attn.reduce
+  %a = attn.map mul(%u, %h) : [c, q] f32, [b, c] f32 -> [b, c, q] f32
+  %d = attn.map add(%a, %u) : [b, c, q] f32, [c, q] f32 -> [b, c, q] f32
+  %s = attn.reduce sum [c] %d : [b, c, q] f32 -> [b, q] f32
+  attn.output "s" %s dims [[b], [q]] storage f32 : [b, q] f32
 }
