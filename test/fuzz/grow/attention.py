@@ -32,6 +32,9 @@ class Attention:
             self.rows(batch, v, o)
         if self.r.random() < 0.15:
             self.distances(batch)
+        self.r = random.Random(f"gates {self.seed}")
+        if self.r.random() < 0.15:
+            self.gates(batch)
         self.r = r
 
     def rows(self, batch, v, other):
@@ -62,3 +65,14 @@ class Attention:
         self.tensors.append((p, "real", frozenset(batch + ["i", "j"]), False))
         if r.random() < 0.5:
             self.wanted.append(Val(p, batch + ["i", "j"]))
+
+    def gates(self, batch):
+        """One sum over what two matrix products have in common."""
+        r = self.r
+        h, g = self.add_input("real", batch + ["i", "d"]), self.add_input("real", batch + ["i", "d"])
+        u, w = self.add_input("real", ["e", "d"]), self.add_input("real", ["e", "d"])
+        o = self.fresh("v")
+        self.lines.append(f"  {o} = sum[d]({u} * {h} {r.choice('+-')} {w} * {g}) / 4")
+        self.tensors.append((o, "real", frozenset(batch + ["i", "e"]), True))
+        if r.random() < 0.5:
+            self.wanted.append(Val(o, batch + ["i", "e"]))
