@@ -414,7 +414,7 @@ private:
     auto isLong = [&](int d) {
       Value lo = nest.getParLo()[d], hi = nest.getParHi()[d];
       auto most = atMost(lo, hi);
-      return !most || (*most >= int64_t(4 * kRows) && !constantOf(hi));
+      return !most || (*most >= 4 * int64_t(kRows) && !constantOf(hi));
     };
     for (int d = numPar; d-- > 0;)
       if (d != plan.vectorDim && isLong(d) && llvm::any_of(body.getOps<tile::LoadOp>(), [&](tile::LoadOp load) {
