@@ -66,55 +66,57 @@ bool Checker::groupsFitOperands(const ast::Expr *e) {
   Diagnostic &d = error(Msg::A215, e->nameSpan,
                         {e->text, counted(e->groups.size(), "group of axes", "groups of axes"),
                          counted(e->args.size(), "operand", "operands")});
-  bool single = std::any_of(e->groups.begin(), e->groups.end(),
-                            [](const auto &g) { return g.empty() || g[0].kind == ast::AxisArg::Single; });
-  if (e->args.empty() || (e->args.size() == 1 && single))
-    return false;
-  // One operand: its axes are one group. Several: a product is meant by `sum[d](q, k)`, else one value beside the axes.
-  bool product = e->args.size() > 1 && e->groups.size() == 1 && e->text == "sum";
-  std::string axes, operands;
-  for (size_t i = 0; i < std::max(e->groups.size(), e->args.size()); ++i) {
-    axes += i == 0 || product ? "" : e->args.size() == 1 ? ", " : " | ";
-    if (i >= e->groups.size())
-      axes += product ? "" : "_";
-    else if (const auto &group = e->groups[i]; !group.empty())
-      axes += spanText({group.front().span.source, group.front().span.begin, group.back().span.end});
+  std::vector<std::string> groups, operands;
+  for (const auto &g : e->groups)
+    groups.push_back(g.empty() ? "_" : spanText({g.front().span.source, g.front().span.begin, g.back().span.end}));
+  for (const ast::Expr *a : e->args)
+    operands.push_back(spanText(a->span));
+  std::string help;
+  bool single = std::count(groups.begin(), groups.end(), "_") > 0;
+  if (operands.size() == 1 && !single) { // its axes are one group
+    help = fmt::format("{}[{}]({})", e->text, fmt::join(groups, ", "), operands[0]);
+  } else if (e->text == "sum" && groups.size() == 1 && !single && !operands.empty()) { // a product is meant
+    for (size_t i = 0; i < operands.size(); ++i)
+      if (e->args[i]->kind != ast::ExprKind::Name)
+        operands[i] = fmt::format("({})", operands[i]);
+    help = fmt::format("sum[{}]({})", groups[0], fmt::join(operands, " * "));
+  } else if (groups.size() < operands.size()) { // single values beside the axes
+    groups.resize(operands.size(), "_");
+    help = fmt::format("{}[{}]({})", e->text, fmt::join(groups, " | "), fmt::join(operands, ", "));
   }
-  for (const ast::Expr *a : e->args) {
-    bool wrap = product && a->kind != ast::ExprKind::Name;
-    std::string text = wrap ? fmt::format("({})", spanText(a->span)) : spanText(a->span);
-    operands += operands.empty() ? text : (product ? " * " : ", ") + text;
-  }
-  std::string help = fmt::format("{}[{}]({})", e->text, axes, operands);
-  if (e->groups.size() <= e->args.size() || e->args.size() == 1)
-    if (help.size() <= 80 && help.find('\n') == help.npos)
-      d.withHelp(help);
+  if (!help.empty() && help.size() <= 80 && help.find('\n') == help.npos)
+    d.withHelp(help);
   return false;
+}
+
+bool Checker::operandsOf(const ast::Expr *e, Scope *s, std::vector<std::vector<AxisId>> &groups,
+                         std::vector<Node *> &operands, AxisSet &free) {
+  if (!groupsOf(e, s, groups) || !groupsFitOperands(e))
+    return false;
+  for (size_t i = 0; i < e->args.size(); ++i) {
+    Node *x = expr(e->args[i], s);
+    if (!x)
+      return false;
+    checkOperandHas(groups[i], x, e, i);
+    AxisSet rest = x->axes;
+    for (AxisId a : groups[i])
+      rest.erase(a);
+    free |= rest;
+    operands.push_back(x);
+  }
+  return true;
 }
 
 std::vector<Node *> Checker::callReduction(const ast::Expr *e, Scope *s, RedOp red) {
   std::vector<std::vector<AxisId>> groups;
-  if (!groupsOf(e, s, groups))
-    return {};
-  if (!groupsFitOperands(e))
-    return {};
   std::vector<Node *> args;
-  Kind kind = Kind::Bool;
   AxisSet axes;
-  for (size_t i = 0; i < e->args.size(); ++i) {
-    Node *x = expr(e->args[i], s);
-    if (!x)
-      return {};
-    checkOperandHas(groups[i], x, e, i);
+  if (!operandsOf(e, s, groups, args, axes))
+    return {};
+  Kind kind = Kind::Bool;
+  for (const Node *x : args)
     kind = std::max(kind, x->kind);
-    AxisSet rest = x->axes;
-    for (AxisId a : groups[i])
-      rest.erase(a);
-    axes |= rest;
-    args.push_back(x);
-  }
-  // A union's operands may not leave a reduced axis of another one behind by accident; what is free stays free.
-  Kind result = kind;
+  Kind result = Kind::Real;
   switch (red) {
   case RedOp::Sum:
   case RedOp::Prod:
@@ -125,7 +127,6 @@ std::vector<Node *> Checker::callReduction(const ast::Expr *e, Scope *s, RedOp r
   case RedOp::Mean:
   case RedOp::LogSumExp:
   case RedOp::Norm:
-    result = Kind::Real;
     break;
   case RedOp::Any:
   case RedOp::All:
@@ -151,23 +152,12 @@ std::vector<Node *> Checker::callSoftmax(const ast::Expr *e, Scope *s) {
     return {};
   }
   std::vector<std::vector<AxisId>> groups;
-  if (!groupsOf(e, s, groups))
-    return {};
-  if (!groupsFitOperands(e))
-    return {};
   std::vector<Node *> args;
   AxisSet shared;
-  for (size_t i = 0; i < e->args.size(); ++i) {
-    Node *x = expr(e->args[i], s);
-    if (!x)
-      return {};
-    checkOperandHas(groups[i], x, e, i);
-    args.push_back(toKind(x, Kind::Real));
-    AxisSet rest = x->axes;
-    for (AxisId a : groups[i])
-      rest.erase(a);
-    shared |= rest;
-  }
+  if (!operandsOf(e, s, groups, args, shared))
+    return {};
+  for (Node *&x : args)
+    x = toKind(x, Kind::Real);
   std::vector<Node *> out;
   for (size_t i = 0; i < args.size(); ++i) {
     AxisSet axes = shared;

@@ -150,6 +150,9 @@ private:
   // CheckReduce.cpp
   bool groupsOf(const ast::Expr *e, Scope *s, std::vector<std::vector<AxisId>> &groups);
   bool groupsFitOperands(const ast::Expr *e);
+  /// The operands of a reduction or a softmax, the axes of each that it runs over, and those that are left.
+  bool operandsOf(const ast::Expr *e, Scope *s, std::vector<std::vector<AxisId>> &groups, std::vector<Node *> &operands,
+                  AxisSet &free);
   void checkOperandHas(const std::vector<AxisId> &axes, Node *x, const ast::Expr *call, size_t which);
   std::vector<Node *> callReduction(const ast::Expr *e, Scope *s, RedOp red);
   Node *callSelection(const ast::Expr *e, Scope *s, Op op);

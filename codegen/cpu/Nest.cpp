@@ -402,8 +402,8 @@ private:
     return results <= 2 && work <= 12 ? 4 : results <= 4 && work <= 24 ? 2 : 1;
   }
 
-  /// A par dim of unknown extent whose rows share what is loaded along the lanes: what a product has that is too small
-  /// to be packed. -1: none.
+  /// A par dim, of unknown extent or a block of one, whose rows share what is loaded along the lanes: what a product
+  /// has that is too small to be packed. -1: none.
   int chooseRows() {
     if (tile || !vectorPar || plan.compact || !still.empty() || !nest.isReduction() ||
         nest.getCombiners().size() != 1 || isArg(nest.getCombinerKinds()[0]) || unroll < 4)

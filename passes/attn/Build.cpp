@@ -31,12 +31,14 @@ Value identityOf(Build &b, Reduction red, Type elem) {
   }
 }
 
+Value lookThrough(Value v) {
+  for (auto eq = v.getDefiningOp<EquationOp>(); eq && !eq.getCycle(); eq = v.getDefiningOp<EquationOp>())
+    v = eq.getBody();
+  return v;
+}
+
 void addFactors(Value v, SmallVectorImpl<Value> &into) {
-  while (auto equation = v.getDefiningOp<EquationOp>()) {
-    if (equation.getCycle())
-      break;
-    v = equation.getBody();
-  }
+  v = lookThrough(v);
   if (auto map = v.getDefiningOp<MapOp>(); map && map.getFn() == MapFn::Mul) {
     for (Value arg : map.getArgs())
       addFactors(arg, into);

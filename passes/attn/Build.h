@@ -89,6 +89,9 @@ private:
 /// What a reduction gives over nothing, as an operand that does not change it.
 mlir::Value identityOf(Build &b, Reduction red, mlir::Type elem);
 
+/// What equations that only name a value stand for; a member of a cycle is itself.
+mlir::Value lookThrough(mlir::Value v);
+
 /// Adds the factors of a product, looking through equations that only name one.
 void addFactors(mlir::Value v, llvm::SmallVectorImpl<mlir::Value> &into);
 

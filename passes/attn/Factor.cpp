@@ -87,11 +87,7 @@ Value sumFirst(ReduceOp op, const AxisTable &table) {
 
 /// Adds the terms of a sum, with the sign of each, looking through equations that only name one.
 void addTerms(Value v, bool negative, SmallVectorImpl<std::pair<Value, bool>> &into) {
-  while (auto equation = v.getDefiningOp<EquationOp>()) {
-    if (equation.getCycle())
-      break;
-    v = equation.getBody();
-  }
+  v = lookThrough(v);
   auto map = v.getDefiningOp<MapOp>();
   if (!map || (map.getFn() != MapFn::Add && map.getFn() != MapFn::Sub)) {
     into.push_back({v, negative});

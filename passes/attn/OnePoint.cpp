@@ -24,14 +24,8 @@ namespace attnc {
 using namespace attn;
 namespace {
 
-Value look(Value v) {
-  for (auto eq = v.getDefiningOp<EquationOp>(); eq && !eq.getCycle(); eq = v.getDefiningOp<EquationOp>())
-    v = eq.getBody();
-  return v;
-}
-
 void addConjuncts(Value v, SmallVectorImpl<Value> &into) {
-  v = look(v);
+  v = lookThrough(v);
   if (auto map = v.getDefiningOp<MapOp>(); map && map.getFn() == MapFn::And) {
     for (Value arg : map.getArgs())
       addConjuncts(arg, into);
@@ -54,8 +48,8 @@ std::optional<Point> pointOf(Value condition, ArrayRef<StringAttr> reduced) {
     if (!map || map.getFn() != MapFn::Eq)
       continue;
     for (unsigned side : {0, 1}) {
-      auto one = look(map.getArgs()[side]).getDefiningOp<IndexOp>();
-      auto other = look(map.getArgs()[1 - side]).getDefiningOp<IndexOp>();
+      auto one = lookThrough(map.getArgs()[side]).getDefiningOp<IndexOp>();
+      auto other = lookThrough(map.getArgs()[1 - side]).getDefiningOp<IndexOp>();
       if (one && other && llvm::is_contained(reduced, one.getAxisAttr()) &&
           !llvm::is_contained(reduced, other.getAxisAttr()))
         return Point{c, one.getAxisAttr(), other.getAxisAttr()};
@@ -121,7 +115,7 @@ private:
 };
 
 bool isIdentity(Value v, Reduction red) {
-  v = look(v);
+  v = lookThrough(v);
   if (std::optional<double> x = constReal(v))
     return red == Reduction::Sum   ? *x == 0
            : red == Reduction::Max ? *x == -Build::inf
@@ -136,11 +130,11 @@ std::optional<Point> OnePoint::find(ReduceOp op, SmallVectorImpl<Value> &factors
   if (op.getGuard())
     if (auto point = pointOf(op.getGuard(), reduced))
       return point;
-  Value v = look(op.getSource());
+  Value v = lookThrough(op.getSource());
   if (op.getRed() == Reduction::Any)
     return pointOf(v, reduced);
   auto selected = [&](Value v) -> std::optional<Point> {
-    auto map = look(v).getDefiningOp<MapOp>();
+    auto map = lookThrough(v).getDefiningOp<MapOp>();
     return map && map.getFn() == MapFn::Select && isIdentity(map.getArgs()[2], op.getRed())
                ? pointOf(map.getArgs()[0], reduced)
                : std::nullopt;

@@ -31,9 +31,8 @@ struct SumBeforeRead : impl::SumBeforeReadBase<SumBeforeRead> {
 
 /// Adds factor times what `v` is of positions, by axis; false where it is more than a sum of them and of extents.
 bool addSteps(Value v, int64_t factor, llvm::DenseMap<StringAttr, int64_t> &into) {
+  v = lookThrough(v);
   Operation *op = v.getDefiningOp();
-  if (auto equation = dyn_cast<EquationOp>(op))
-    return !equation.getCycle() && addSteps(equation.getBody(), factor, into);
   if (auto index = dyn_cast<IndexOp>(op)) {
     into[index.getAxisAttr()] += factor;
     return true;

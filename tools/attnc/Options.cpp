@@ -1,5 +1,6 @@
 //===- Command line: parsing and usage ------------------------------------===//
 #include "tools/attnc/Options.h"
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <fmt/format.h>
@@ -51,18 +52,9 @@ const OptionInfo kOptions[] = {
     {"--json", "kervcxb", nullptr, "results as JSON; schema in docs/cli.md"},
 };
 
-const CommandInfo *findCommand(std::string_view name) {
-  for (const CommandInfo &c : kCommands)
-    if (name == c.name)
-      return &c;
-  return nullptr;
-}
-
-const OptionInfo *findOption(std::string_view name) {
-  for (const OptionInfo &o : kOptions)
-    if (name == o.name)
-      return &o;
-  return nullptr;
+template <typename Info, size_t N> const Info *find(const Info (&table)[N], std::string_view name) {
+  auto it = std::find_if(std::begin(table), std::end(table), [&](const Info &info) { return name == info.name; });
+  return it != std::end(table) ? it : nullptr;
 }
 
 const char *const kListHelp = "`attnc --help` lists the subcommands";
@@ -125,13 +117,13 @@ public:
     const std::string &first = args_[0];
     if (first == "help" || (help && first[0] == '-')) {
       help = true;
-      if (args_.size() > 1 && findCommand(args_[1]))
+      if (args_.size() > 1 && find(kCommands, args_[1]))
         options_.command = args_[1];
       return true;
     }
     if (first[0] == '-')
       return fail(Error(Msg::A902, first).withHelp(kListHelp));
-    command_ = findCommand(first);
+    command_ = find(kCommands, first);
     if (!command_)
       return fail(Error(Msg::A901, first).withHelp(suggestion(first, commandNames(), "there are")));
     options_.command = first;
@@ -175,7 +167,7 @@ private:
     if (command_->letter != 'k' && options_.specs.size() > 1)
       return fail(usageHelp(Error(Msg::A909, command_->name, options_.specs[0], options_.specs[1])));
     if (command_->letter == 'c' && options_.emit.empty())
-      return fail(usageHelp(Error(Msg::A913)).withHelp(fmt::format("--emit={}", findOption("--emit")->value)));
+      return fail(usageHelp(Error(Msg::A913)).withHelp(fmt::format("--emit={}", find(kOptions, "--emit")->value)));
     return true;
   }
 
@@ -200,7 +192,7 @@ private:
         hasValue = true;
       }
     }
-    const OptionInfo *info = findOption(name);
+    const OptionInfo *info = find(kOptions, name);
     bool known = name == "-o"
                      ? command_->letter == 'c'
                      : info && std::string_view(info->commands).find(command_->letter) != std::string_view::npos;
@@ -324,8 +316,8 @@ private:
       std::string part = value.substr(begin, end - begin);
       size_t eq = part.find('=');
       if (eq == std::string::npos || eq == 0 || eq + 1 == part.size())
-        return fail(
-            Error(Msg::A910, name, value, "NAME=VALUE").withHelp(fmt::format("{} {}", name, findOption(name)->value)));
+        return fail(Error(Msg::A910, name, value, "NAME=VALUE")
+                        .withHelp(fmt::format("{} {}", name, find(kOptions, name)->value)));
       if (!take(part.substr(0, eq), part.substr(eq + 1)))
         return false;
       begin = end + 1;
@@ -358,7 +350,7 @@ bool parseOptions(int argc, char **argv, Options &options, bool &help, Error &er
 
 std::string usage(const std::string &command) {
   std::string text;
-  const CommandInfo *one = findCommand(command);
+  const CommandInfo *one = find(kCommands, command);
   if (one) {
     text = fmt::format("usage: attnc {} {}\n  {}\n\noptions:\n", one->name, one->arguments, one->text);
     for (const OptionInfo &o : kOptions)
