@@ -52,6 +52,10 @@ public:
     if (rows >= 0) {
       TALLY("cpu: a few rows at a time");
       llvm::erase(parOrder, rows);
+      DenseMap<Value, unsigned> on = dependences(body);
+      for (Operation &op : body)
+        if (op.getNumResults() && !(on.lookup(op.getResult(0)) >> rows & 1))
+          sameInRows.insert(&op);
     }
     if (unroll > 1)
       TALLY("cpu: several chunks of lanes at a time");
@@ -108,13 +112,14 @@ private:
     if (rows < 0)
       return lanes(Points(&outer, 1));
     auto some = [&](Value from, Value to, unsigned count) {
+      rowsNow = count;
       ir.loop(from, to, ir.i64(count), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
         SmallVector<Point> points;
         for (unsigned k = 0; k < count; ++k) {
           points.push_back(outer);
           points[k].bind(iv(rows), ir.add(i, ir.i64(k)));
-          points[k].emitReady(body, written);
         }
+        emitReady(points);
         lanes(points);
         return {};
       });
@@ -175,10 +180,21 @@ private:
     });
   }
 
+  /// What rows share is emitted once for all of them.
+  void emitReady(Points points) {
+    for (auto [i, p] : llvm::enumerate(points)) {
+      adoptFromRow(points, i);
+      p.emitReady(body, written);
+    }
+  }
+  void adoptFromRow(Points points, size_t i) {
+    if (i % rowsNow)
+      points[i].adopt(points[i - i % rowsNow], sameInRows.getArrayRef());
+  }
+
   /// One par point, or chunks of them.
   void atPar(Points points) {
-    for (Point &p : points)
-      p.emitReady(body, written);
+    emitReady(points);
     if (!nest.getNumInner()) {
       for (Point &p : points)
         p.emitRest(body);
@@ -210,6 +226,7 @@ private:
             llvm::append_range(next, share(carried, i));
             continue;
           }
+          adoptFromRow(at, i);
           at[i].emitRest(body);
           // Lanes past the end of a par dim may hold anything: finish does not store them.
           next.append(acc.step(share(carried, i), at[i], vectorPar ? Value() : at[i].mask));
@@ -355,12 +372,11 @@ private:
     int d = innerOrder[at];
     return ir.loop(bounds[d].first, bounds[d].second, ir.i64(1), init, [&](Value i, ValueRange carried) {
       SmallVector<Point> points(outer.begin(), outer.end());
-      for (Point &p : points) {
+      for (Point &p : points)
         p.bind(iv(d), i);
-        // The last of them is left to `visit`, which may put a branch around it.
-        if (at + 1 < innerOrder.size() || still.empty())
-          p.emitReady(body, written);
-      }
+      // The last of them is left to `visit`, which may put a branch around it.
+      if (at + 1 < innerOrder.size() || still.empty())
+        emitReady(points);
       return overInner(points, at + 1, carried, visit);
     });
   }
@@ -406,9 +422,15 @@ private:
   /// has that is too small to be packed. -1: none.
   int chooseRows() {
     if (tile || !vectorPar || plan.compact || !still.empty() || !nest.isReduction() ||
-        nest.getCombiners().size() != 1 || isArg(nest.getCombinerKinds()[0]) || unroll < 4)
+        nest.getCombiners().size() != 1 || isArg(nest.getCombinerKinds()[0]))
       return -1;
     DenseMap<Value, unsigned> on = dependences(body);
+    // What a row adds to the body.
+    auto isSmall = [&](int d) {
+      return unroll >= 4 || llvm::count_if(body, [&](Operation &op) {
+                              return !op.getNumResults() || on.lookup(op.getResult(0)) >> d & 1;
+                            }) <= 6;
+    };
     unsigned inner = ((1u << bounds.size()) - 1) & ~((1u << numPar) - 1);
     // A few rows that are known, such as heads of a group, are not enough; the rows of a block are.
     auto isLong = [&](int d) {
@@ -417,7 +439,8 @@ private:
       return !most || (*most >= 4 * int64_t(kRows) && !constantOf(hi));
     };
     for (int d = numPar; d-- > 0;)
-      if (d != plan.vectorDim && isLong(d) && llvm::any_of(body.getOps<tile::LoadOp>(), [&](tile::LoadOp load) {
+      if (d != plan.vectorDim && isLong(d) && isSmall(d) &&
+          llvm::any_of(body.getOps<tile::LoadOp>(), [&](tile::LoadOp load) {
             unsigned with = on.lookup(load);
             return with >> plan.vectorDim & 1 && with & inner && !(with >> d & 1);
           }))
@@ -437,7 +460,9 @@ private:
   llvm::SmallSetVector<Operation *, 16> still; ///< ops that are the same for all chunks worked on together
   std::optional<RowTile> tile;
   static constexpr unsigned kRows = 4;
-  int rows; ///< par dim worked on kRows at a time
+  int rows;             ///< par dim worked on kRows at a time
+  unsigned rowsNow = 1; ///< points of one chunk that follow each other
+  llvm::SmallSetVector<Operation *, 16> sameInRows;
   SmallVector<std::pair<Value, Value>> bounds;
   SmallVector<int> parOrder, innerOrder;
   DenseSet<Value> written;

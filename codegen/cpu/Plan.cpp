@@ -7,6 +7,7 @@
 // Extents without a known bound are taken as 256. Loads and stores of a caller's tensor along its last dim are taken as
 // contiguous; emitNest makes a second version for other strides, planned without that.
 //===----------------------------------------------------------------------===//
+#include "codegen/cpu/GuardedLoad.h"
 #include "codegen/cpu/Nest.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/SetVector.h"
@@ -149,10 +150,14 @@ private:
   /// Along the lanes' dim: does not move, contiguous, lane by lane with no dim of the nest nearer in memory, or lane by
   /// lane.
   enum class Access { Still, Unit, Near, Scattered };
-  Access access(Value buffer, ValueRange indices, unsigned dim) {
+  Access access(Value buffer, ValueRange indices, unsigned dim, tile::LoadOp load = {}) {
     Access all = Access::Still;
     for (auto [d, index] : llvm::enumerate(indices)) {
       Step s = step(index, dim);
+      // Clamped only where nothing looks: see Point::emitLoad.
+      if (s.kind == Step::Irregular && load && d + 1 == indices.size())
+        if (auto guarded = guardedIndex(load, d))
+          s = step(guarded->position, dim);
       if (s.kind == Step::None)
         continue;
       if (s.kind != Step::Constant || s.by != 1 ||
@@ -197,10 +202,10 @@ private:
   /// Cycles of one op for `width` lanes.
   double price(Operation &op, int dim, unsigned width) {
     bool moves = dim >= 0 && llvm::any_of(op.getOperands(), [&](Value v) { return depends.lookup(v) >> dim & 1; });
-    auto memory = [&](Value buffer, ValueRange indices, double one, double perLane) {
+    auto memory = [&](Value buffer, ValueRange indices, double one, double perLane, tile::LoadOp load = {}) {
       if (dim < 0)
         return one;
-      switch (access(buffer, indices, dim)) {
+      switch (access(buffer, indices, dim, load)) {
       case Access::Still:
         return one;
       case Access::Unit:
@@ -214,7 +219,7 @@ private:
       return one;
     };
     if (auto load = dyn_cast<tile::LoadOp>(op))
-      return memory(load.getBuffer(), load.getIndices(), 0.5, 1.6);
+      return memory(load.getBuffer(), load.getIndices(), 0.5, 1.6, load);
     if (auto st = dyn_cast<tile::StoreOp>(op))
       // Through a tile: a share of the stores of all its rows, however few of them there are.
       return storeDim >= 0 ? 0.6 * width * std::ceil(extents[storeDim] / width) * width / extents[storeDim]
@@ -282,9 +287,9 @@ private:
   void collectUnitBuffers(NestPlan &plan) {
     llvm::SmallSetVector<Value, 4> buffers;
     unsigned dim = plan.vectorDim;
-    auto visit = [&](Value buffer, ValueRange indices, int along) {
+    auto visit = [&](Value buffer, ValueRange indices, int along, tile::LoadOp load = {}) {
       auto it = scope.buffers.find(buffer);
-      if (it != scope.buffers.end() && it->second.caller && access(buffer, indices, along) == Access::Unit)
+      if (it != scope.buffers.end() && it->second.caller && access(buffer, indices, along, load) == Access::Unit)
         buffers.insert(buffer);
     };
     for (Region *region : {&nest.getBody(), &nest.getFinish()}) {
@@ -292,7 +297,7 @@ private:
         break;
       for (Operation &op : region->getOps()) {
         if (auto load = dyn_cast<tile::LoadOp>(op))
-          visit(load.getBuffer(), load.getIndices(), dim);
+          visit(load.getBuffer(), load.getIndices(), dim, load);
         else if (auto st = dyn_cast<tile::StoreOp>(op))
           visit(st.getBuffer(), st.getIndices(), plan.storeDim >= 0 ? plan.storeDim : int(dim));
         else if (auto up = dyn_cast<tile::UpdateOp>(op))

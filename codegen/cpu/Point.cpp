@@ -1,5 +1,6 @@
 //===- Bodies of nests, evaluated in lanes --------------------------------===//
 #include "codegen/cpu/Point.h"
+#include "codegen/cpu/GuardedLoad.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
@@ -156,7 +157,7 @@ void Point::emit(Operation *op) {
   if (isa<tile::YieldOp>(op))
     return;
   if (auto load = dyn_cast<tile::LoadOp>(op))
-    return bind(load, this->load(scope.buffers.lookup(load.getBuffer()), getAll(load.getIndices())));
+    return emitLoad(load);
   if (auto st = dyn_cast<tile::StoreOp>(op)) {
     Lane value = get(st.getValue());
     bool uniform = value.kind == Lane::Uniform;
@@ -309,6 +310,33 @@ void Point::store(tile::StoreOp op, Value value) {
   for (Value index : op.getIndices())
     emitNeeded(index);
   store(value, false, scope.buffers.lookup(op.getBuffer()), getAll(op.getIndices()), {});
+}
+
+void Point::emitLoad(tile::LoadOp op) {
+  const Buffer buffer = scope.buffers.lookup(op.getBuffer());
+  SmallVector<Lane> indices = getAll(op.getIndices());
+  auto irregular = [](const Lane &lane) { return lane.kind == Lane::Vector; };
+  // A clamp in the last index alone: its neighbours may be neighbours in memory without it.
+  if (width > 1 && !indices.empty() && irregular(indices.back()) && constantOf(buffer.strides.back()) == 1 &&
+      llvm::none_of(ArrayRef(indices).drop_back(), irregular))
+    if (auto guarded = guardedIndex(op, indices.size() - 1)) {
+      emitNeeded(guarded->position);
+      Lane position = get(guarded->position);
+      if (position.kind == Lane::Linear && constantOf(position.step) == 1) {
+        TALLY("cpu: a masked load instead of a clamped one");
+        indices.back() = position;
+        Value all = mask;
+        for (Value c : guarded->inside) {
+          emitNeeded(c);
+          Value holds = full(c);
+          mask = mask ? Value(ir.create<arith::AndIOp>(mask, holds)) : holds;
+        }
+        bind(op, load(buffer, indices));
+        mask = all;
+        return;
+      }
+    }
+  bind(op, load(buffer, indices));
 }
 
 Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices) {

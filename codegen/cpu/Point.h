@@ -132,6 +132,7 @@ private:
   Lane emitInteger(mlir::Operation *op);
   /// Emits an op of the body with the operands that it needs.
   void emitNeeded(mlir::Value v);
+  void emitLoad(tile::LoadOp op);
   void emitUpdate(tile::UpdateOp op);
   llvm::SmallVector<Lane> getAll(mlir::ValueRange values);
 

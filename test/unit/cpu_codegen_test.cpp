@@ -499,6 +499,64 @@ TEST_P(CpuCodegen, ContractsUnderGuards) {
 
 //===--- In order ---===//
 
+TEST_P(CpuCodegen, ConvolvesAcrossChannels) {
+  // Clamped positions under a guard; rows of h share what is loaded. An infinite weight counts only where it is used.
+  auto kernel = compile(R"(
+    tile.program @p symbols ["h", "n", "k"] {
+    ^bb0(%h: i64, %n: i64, %k: i64):
+      %c0 = arith.constant 0 : i64
+      %c1 = arith.constant 1 : i64
+      %c2 = arith.constant 2 : i64
+      %zero = arith.constant 0.0 : f32
+      %w = tile.arg input 0 "w" : !tile.buf<f32, 3>
+      %x = tile.arg input 1 "x" : !tile.buf<f32, 2>
+      %o = tile.arg output 0 "o" : !tile.buf<f32, 2>
+      tile.kernel grid [] {
+        tile.nest par [%i = %c0 to %h, %j = %c0 to %n] red [%g = %c0 to %h, %r = %c0 to %k] {
+          %a = tile.load %w[%g, %i, %r] : !tile.buf<f32, 3>
+          %by = arith.muli %c2, %r : i64
+          %up = arith.addi %j, %by : i64
+          %down = arith.subi %up, %k : i64
+          %p = arith.addi %down, %c1 : i64
+          %last = arith.subi %n, %c1 : i64
+          %most = arith.minsi %p, %last : i64
+          %at = arith.maxsi %most, %c0 : i64
+          %b = tile.load %x[%g, %at] : !tile.buf<f32, 2>
+          %ab = arith.mulf %a, %b : f32
+          %above = arith.cmpi sge, %p, %c0 : i64
+          %below = arith.cmpi sgt, %n, %p : i64
+          %in = arith.andi %above, %below : i1
+          %v = arith.select %in, %ab, %zero : f32
+          tile.yield %v : f32
+        } combine [sum] finish(%i: i64, %j: i64, %s: f32) {
+          tile.store %s, %o[%i, %j] : !tile.buf<f32, 2>
+        }
+      }
+    })");
+  ASSERT_TRUE(kernel);
+  for (int64_t h : {1, 3, 6})
+    for (int64_t n : kExtents)
+      for (int64_t k : {1, 3, 5}) {
+        Array<float> w({h, h, k}), x({h, n}), o({h, n});
+        fill(w);
+        fill(x, 5);
+        w(0, 0, 0) = INFINITY;
+        kernel->run({h, n, k}, {w.arg(), x.arg(), o.arg()});
+        for (int64_t i = 0; i < h; ++i)
+          for (int64_t j = 0; j < n; ++j) {
+            float sum = 0;
+            for (int64_t g = 0; g < h; ++g)
+              for (int64_t r = 0; r < k; ++r)
+                if (int64_t p = j + 2 * r - k + 1; p >= 0 && p < n)
+                  sum += w(g, i, r) * x(g, p);
+            if (std::isfinite(sum))
+              EXPECT_NEAR(o(i, j), sum, 1e-4);
+            else
+              EXPECT_EQ(std::isnan(o(i, j)) ? 0 : o(i, j), std::isnan(sum) ? 0 : sum);
+          }
+      }
+}
+
 TEST_P(CpuCodegen, ScattersInOrder) {
   auto kernel = compile(R"(
     tile.program @p symbols ["n", "m"] {
