@@ -100,10 +100,10 @@ std::pair<Value, Value> roundToInt(Formula &m, Value t) {
   return {m.sub(shifted, m.f(kMagic)), m.isub(m.bits(shifted), m.i(0x4B400000))};
 }
 
-/// 2^n for -126 <= n <= 127.
+/// 2^n for -126 <= n <= 127, 0 for n = -127.
 Value power2(Formula &m, Value n) { return m.real(m.shl(m.iadd(n, m.i(127)), 23)); }
 
-/// (1 + q) 2^n, n within +-250: two steps, so that denormal results and overflow come out right.
+/// (1 + q) 2^n, -254 <= n <= 250: two steps, so that denormal results and overflow come out right.
 Value scale(Formula &m, Value p, Value n) {
   Value half = m.sar(n, 1);
   return m.mul(m.mul(p, power2(m, half)), power2(m, m.isub(n, half)));
@@ -126,13 +126,17 @@ ExpParts splitExp(Formula &m, Value x) {
   return {n, expm1Core(m, m.fma(nf, m.f(-kLn2Lo), r))};
 }
 
+/// Arguments whose result is far below the smallest number, as masked logits have, are limited to where both steps of
+/// scale() are 0: a product that underflows takes many times as long as one with 0.
+constexpr int kFarBelow = -254;
+
 Value exp(Formula &m, Value x) {
-  ExpParts e = splitExp(m, limit(m, x, -105, 89));
+  ExpParts e = splitExp(m, limit(m, x, kFarBelow * 0.6931471805599453, 89));
   return scale(m, m.add(e.q, m.f(1)), e.n);
 }
 
 Value exp2(Formula &m, Value x) {
-  x = limit(m, x, -151, 129);
+  x = limit(m, x, kFarBelow, 129);
   auto [nf, n] = roundToInt(m, x);
   Value q = expm1Core(m, m.mul(m.sub(x, nf), m.f(0.6931471805599453)));
   return scale(m, m.add(q, m.f(1)), n);
