@@ -10,6 +10,9 @@ using namespace attnc::cpu;
 
 namespace {
 
+/// Columns of a register tile with the widest vectors.
+constexpr int64_t kPanel = 32;
+
 void flatten(Value v, bool divides, SmallVectorImpl<Contraction::Factor> &factors) {
   if (auto mul = v.getDefiningOp<arith::MulFOp>(); mul && !divides) {
     flatten(mul.getLhs(), false, factors);
@@ -92,22 +95,22 @@ std::optional<Contraction> cpu::matchContraction(tile::NestOp nest) {
   if (groups.size() < 2)
     return std::nullopt;
 
-  auto extent = [&](int d) -> std::optional<int64_t> {
+  auto range = [&](int d) {
     bool par = d < int(numPar);
-    auto lo = constantOf(par ? nest.getParLo()[d] : nest.getInnerLo()[d - numPar]);
-    auto hi = constantOf(par ? nest.getParHi()[d] : nest.getInnerHi()[d - numPar]);
+    return std::pair(par ? nest.getParLo()[d] : nest.getInnerLo()[d - numPar],
+                     par ? nest.getParHi()[d] : nest.getInnerHi()[d - numPar]);
+  };
+  auto extent = [&](int d) -> std::optional<int64_t> {
+    auto lo = constantOf(range(d).first), hi = constantOf(range(d).second);
     return lo && hi ? std::optional<int64_t>(*hi - *lo) : std::nullopt;
   };
+  auto most = [&](int d) { return atMost(range(d).first, range(d).second).value_or(256); };
   // Of several dims the last one that is not small.
   auto pick = [&](unsigned dims) {
     int best = -1;
-    for (int d = 0; d < int(total); ++d) {
-      if (!(dims >> d & 1))
-        continue;
-      int64_t mine = extent(d).value_or(256), theirs = best < 0 ? -1 : extent(best).value_or(256);
-      if (std::min<int64_t>(mine, 64) >= std::min<int64_t>(theirs, 64))
+    for (int d = 0; d < int(total); ++d)
+      if (dims >> d & 1 && std::min<int64_t>(most(d), 64) >= (best < 0 ? -1 : std::min<int64_t>(most(best), 64)))
         best = d;
-    }
     return best;
   };
 
@@ -120,6 +123,24 @@ std::optional<Contraction> cpu::matchContraction(tile::NestOp nest) {
   c.n = stored >= 0 && nGroup >> stored & 1 ? stored : pick(nGroup);
   if (extent(c.n).value_or(256) < 8)
     c.n = pick(nGroup);
+  // Columns come in tiles of kPanel: where those along which results are stored leave much of them empty, others that
+  // fill them are taken, neighbours in memory first. Results are then stored across.
+  auto fill = [&](int d) {
+    std::optional<int64_t> n = atMost(range(d).first, range(d).second);
+    return n && *n ? double(*n) / llvm::alignTo(*n, kPanel) : 0.0;
+  };
+  auto isUnit = [&](int d) {
+    return llvm::any_of(body.getOps<tile::LoadOp>(), [&](tile::LoadOp load) {
+      return !load.getIndices().empty() && load.getIndices().back() == body.getArgument(d);
+    });
+  };
+  if (double own = fill(c.n); own > 0 && own < 0.6)
+    for (bool unit : {false, true})
+      for (unsigned g : groups)
+        if (int d = pick(g); fill(d) > 0.9 && (!unit || isUnit(d))) {
+          nGroup = g;
+          c.n = d;
+        }
   unsigned mGroup = 0;
   for (unsigned g : groups)
     if (g != nGroup)
