@@ -336,14 +336,23 @@ void Plan::chooseGrid(Kernel &kernel) {
         shares |= contracted && !own.contains(batch) && graph.volume(own) >= 1024;
       }
     }
-  // A recurrence runs along one axis in lanes: where its inputs have unit stride, else the longest.
+  // A recurrence runs along one axis in lanes: where its inputs have unit stride, else the longest. Nothing is cut for
+  // that where another axis, which stays whole inside, has the unit strides.
+  auto units = [&](int a) {
+    int count = 0;
+    for (int s : kernel.stages)
+      count += unitStride(stages[s], a);
+    return count;
+  };
+  bool whole = llvm::any_of(domain - axes, [&](int a) {
+    return graph.axes[a].size >= 16 && llvm::none_of(loops, [&](Loop l) { return l.axis == a; }) && units(a) > 0;
+  });
   int lanes = -1;
   double best = 0;
   for (int a : axes) {
-    double score = graph.axes[a].size >= 8 ? std::log2(graph.axes[a].size) : 0;
-    for (int s : kernel.stages)
-      score += 8 * unitStride(stages[s], a);
-    if (!loops.empty() && (graph.axes[a].sequence || graph.axes[a].constant) && score > best) {
+    double score = (graph.axes[a].size >= 8 ? std::log2(graph.axes[a].size) : 0) + 8 * units(a);
+    bool mayBe = graph.axes[a].constant || (graph.axes[a].sequence && (units(a) || !whole));
+    if (!loops.empty() && mayBe && score > best) {
       lanes = a;
       best = score;
     }
@@ -360,16 +369,12 @@ void Plan::chooseGrid(Kernel &kernel) {
     if (loops.empty() && row >= 0 && column < 0 && a != row && graph.axes[a].dynamic() && isProduct(kernel, row, a))
       column = a;
   // Neighbours in memory stay together, where nothing else inside could be lanes.
-  if (int units = 0; loops.empty() && row >= 0 && column < 0 && inside < 16)
-    for (int a : axes) {
-      int count = 0;
-      for (int s : kernel.stages)
-        count += unitStride(stages[s], a);
-      if (a != row && graph.axes[a].dynamic() && count > units) {
+  if (int most = 0; loops.empty() && row >= 0 && column < 0 && inside < 16)
+    for (int a : axes)
+      if (a != row && graph.axes[a].dynamic() && units(a) > most) {
         column = a;
-        units = count;
+        most = units(a);
       }
-    }
 
   SmallVector<GridDim> first, last;
   for (int a : axes) {

@@ -250,10 +250,20 @@ bool Plan::reducedLater(const Stage &stage, int axis, int depth) const {
   });
 }
 
-/// Axes of a stage in the order in which it is stored: what runs in parallel outside first; last the one that most
-/// nests can run along with unit stride.
+/// Axes of a stage in the order in which it is stored: what runs in parallel outside first, then what loops run along;
+/// last the one that most nests can run along with unit stride.
 SmallVector<int> Plan::storageOrder(const Stage &stage, const Kernel *kernel) const {
-  auto group = [&](int a) { return !graph.axes[a].dynamic() ? 2 : graph.axes[a].sequence ? 1 : 0; };
+  // One step of a loop touches one piece, of what one instance has.
+  const Kernel &own = kernels[kernelOf[stage.id]];
+  SmallVector<const Node *> loops;
+  pathTo(own.schedule, stage.id, loops);
+  auto isLoop = [&](int a) { return llvm::any_of(loops, [&](const Node *n) { return n->axis == a; }); };
+  auto single = [&](int a) {
+    return !loops.empty() && llvm::any_of(own.grid, [&](GridDim g) { return g.axis == a && g.block == 1; });
+  };
+  auto group = [&](int a) {
+    return !graph.axes[a].dynamic() ? 3 : !graph.axes[a].sequence || single(a) ? 0 : isLoop(a) ? 1 : 2;
+  };
   auto score = [&](int a) {
     double s = std::log2(graph.axes[a].size) / 8 + 2 * unitStride(stage, a);
     // What no reader reduces can be the lanes of all of them.
@@ -276,7 +286,7 @@ SmallVector<int> Plan::storageOrder(const Stage &stage, const Kernel *kernel) co
   // A long dynamic axis runs better innermost than a short constant one.
   if (!order.empty() && graph.axes[order.back()].size < 8)
     for (size_t i = order.size(); i-- > 0;)
-      if (graph.axes[order[i]].sequence && !(kernel && kernel->parallel.contains(order[i]))) {
+      if (graph.axes[order[i]].sequence && !isLoop(order[i]) && !(kernel && kernel->parallel.contains(order[i]))) {
         int a = order[i];
         order.erase(order.begin() + i);
         order.push_back(a);
