@@ -15,7 +15,7 @@ bool Prover::nonNegative(const Poly &p, const Facts &facts, int depth) {
     return true;
   for (auto &[m, c] : p) {
     for (int id : m) {
-      const Atom a = atoms_[id];
+      const Atom &a = atoms_[id];
       if (a.kind != AtomKind::Min && a.kind != AtomKind::Max && a.kind != AtomKind::Select)
         continue;
       int64_t sign = c;

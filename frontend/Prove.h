@@ -5,9 +5,11 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 #include "frontend/Program.h"
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_map>
 
 namespace attnc {
 
@@ -17,9 +19,13 @@ using Poly = std::map<std::vector<int>, int64_t>;
 class Prover {
 public:
   explicit Prover(const Program &program) : p_(program) {}
+  Prover(const Prover &) = delete;
 
   /// Symbols taken as at least 1; the others as at least 0.
-  void assumePositive(std::vector<bool> symbols) { positive_ = std::move(symbols); }
+  void assumePositive(std::vector<bool> symbols) {
+    positive_ = std::move(symbols);
+    known_ = &answers_[positive_];
+  }
   /// Holds everywhere: from `require`, and that the positions of a domain exist.
   void assumeNonNegative(Poly p) { facts_.push_back(std::move(p)); }
   void assume(const ExtentRef &condition);
@@ -75,16 +81,21 @@ private:
   bool nonNegative(const Poly &p, const Facts &facts, int depth);
 
   const Program &p_;
-  std::vector<Atom> atoms_;
+  std::deque<Atom> atoms_; ///< stay where they are when there are more
   std::map<std::string, int> byKey_;
   std::map<const Node *, Poly> memo_;
   std::vector<bool> positive_;
+  struct Hash {
+    size_t operator()(const Poly &p) const;
+  };
+  using Answers = std::unordered_map<Poly, bool, Hash>;
   /// What direct() answered, for each positive_ it was asked under: an answer depends on nothing else.
-  std::map<std::vector<bool>, std::map<Poly, bool>> known_;
+  std::map<std::vector<bool>, Answers> answers_;
+  Answers *known_ = &answers_[positive_]; ///< under this one
   Facts facts_;
   std::set<int> open_;     ///< tensors whose equations are being looked at
   std::set<int> bounding_; ///< tensors whose bounds are sought
-  int depth_ = 0, steps_ = 0, boundSteps_ = 0, answers_ = 0;
+  int depth_ = 0, steps_ = 0, boundSteps_ = 0, asked_ = 0;
 };
 
 } // namespace attnc

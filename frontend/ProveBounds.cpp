@@ -1,6 +1,7 @@
 //===- Between which bounds a value lies ----------------------------------===//
 #include "frontend/Prove.h"
 #include <algorithm>
+#include <utility>
 
 namespace attnc {
 
@@ -15,8 +16,10 @@ Poly Prover::extreme(AtomKind kind, const Poly &x, const Poly &y) {
   // What is remembered has to hold whatever extents are assumed later.
   std::vector<bool> assumed;
   assumed.swap(positive_);
+  Answers *known = std::exchange(known_, &answers_[positive_]);
   bool xIsLess = direct(add(y, x, -1)), yIsLess = direct(add(x, y, -1));
   positive_.swap(assumed);
+  known_ = known;
   if (xIsLess || yIsLess)
     return xIsLess == (kind == AtomKind::Min) ? x : y;
   std::string k = std::to_string(static_cast<int>(kind)) + "(" + key(x) + "," + key(y) + ",)";
@@ -60,7 +63,7 @@ Prover::Bounds Prover::extremeOf(bool least, const Bounds &x, const Bounds &y) {
 /// The least or greatest value of p over all positions, in extents alone.
 std::optional<Poly> Prover::reach(const Poly &p, bool up) {
   if (p.size() == 1 && p.begin()->first.size() == 1 && p.begin()->second == 1)
-    if (const Atom a = atoms_[p.begin()->first[0]];
+    if (const Atom &a = atoms_[p.begin()->first[0]];
         a.kind == AtomKind::Min || a.kind == AtomKind::Max || a.kind == AtomKind::Select) {
       std::optional<Poly> r = reach(a.args[0], up);
       for (size_t i = 1; r && i < a.args.size(); ++i) {
@@ -76,7 +79,7 @@ std::optional<Poly> Prover::reach(const Poly &p, bool up) {
     Poly term = constant(c);
     bool single = true;
     for (int id : m) {
-      const Atom a = atoms_[id];
+      const Atom &a = atoms_[id];
       if (a.kind == AtomKind::Symbol) {
         term = mul(term, atomPoly(id));
         continue;
@@ -100,7 +103,7 @@ std::optional<Poly> Prover::reach(const Poly &p, bool up) {
 /// No less than floor(x / by) for by >= 1; null: unknown. Both in extents alone.
 std::optional<Poly> Prover::quotient(const Poly &x, const Poly &by) {
   if (x.size() == 1 && x.begin()->first.size() == 1 && x.begin()->second == 1)
-    if (const Atom a = atoms_[x.begin()->first[0]]; a.kind == AtomKind::Min || a.kind == AtomKind::Max) {
+    if (const Atom &a = atoms_[x.begin()->first[0]]; a.kind == AtomKind::Min || a.kind == AtomKind::Max) {
       std::optional<Poly> r = quotient(a.args[0], by);
       for (size_t i = 1; r && i < a.args.size(); ++i) {
         std::optional<Poly> q = quotient(a.args[i], by);
@@ -283,15 +286,27 @@ Prover::Bounds Prover::naturalBounds(const Node *n, int depth) {
 
 bool Prover::direct(const Poly &p) {
   // One question leads to the same others at every use of an index: bounds of bounds.
-  if (auto it = known_[positive_].find(p); it != known_[positive_].end())
+  if (auto it = known_->find(p); it != known_->end())
     return it->second;
-  if (answers_ >= kMostAnswers)
+  if (asked_ >= kMostAnswers)
     return false;
-  ++answers_;
+  ++asked_;
   bool answer = directly(p);
-  if (answer || answers_ < kMostAnswers) // a refusal may be for want of answers
-    known_[positive_].emplace(p, answer);
+  if (answer || asked_ < kMostAnswers) // a refusal may be for want of answers
+    known_->emplace(p, answer);
   return answer;
+}
+
+size_t Prover::Hash::operator()(const Poly &p) const {
+  size_t h = p.size();
+  auto mix = [&](int64_t x) { h = (h ^ static_cast<size_t>(x)) * 0x9e3779b97f4a7c15u; };
+  for (auto &[m, c] : p) {
+    for (int id : m)
+      mix(id);
+    mix(c);
+    h ^= h >> 32;
+  }
+  return h;
 }
 
 /// Interval arithmetic: replaces every atom by the bound its sign asks for, extents last.
@@ -316,7 +331,7 @@ bool Prover::directly(Poly p) {
   Poly apart = p;
   for (auto &[m, k] : p)
     if (m.size() == 1 && atoms_[m[0]].kind == AtomKind::Div) {
-      const std::vector<Poly> args = atoms_[m[0]].args;
+      const std::vector<Poly> &args = atoms_[m[0]].args;
       int64_t c = args[1].size() == 1 && args[1].begin()->first.empty() ? args[1].begin()->second : 0;
       if (c < 1 || k % c)
         continue;
@@ -340,7 +355,7 @@ bool Prover::directly(Poly p) {
       }
     if (pick < 0 || rank == 50)
       break;
-    const Atom a = atoms_[pick];
+    const Atom &a = atoms_[pick];
     bool nonNeg = true, nonPos = true;
     for (auto &[m, c] : p) {
       int times = static_cast<int>(std::count(m.begin(), m.end(), pick));

@@ -6,14 +6,19 @@ namespace attnc {
 
 Poly Prover::constant(int64_t c) { return c ? Poly{{{}, c}} : Poly{}; }
 
+namespace {
+void addTo(Poly &r, const std::vector<int> &m, int64_t c) {
+  auto it = r.try_emplace(m, 0).first;
+  it->second += c;
+  if (it->second == 0)
+    r.erase(it);
+}
+} // namespace
+
 Poly Prover::add(const Poly &a, const Poly &b, int64_t scale) {
   Poly r = a;
-  for (auto &[m, c] : b) {
-    int64_t &x = r[m];
-    x += c * scale;
-    if (x == 0)
-      r.erase(m);
-  }
+  for (auto &[m, c] : b)
+    addTo(r, m, c * scale);
   return r;
 }
 
@@ -25,10 +30,7 @@ Poly Prover::mul(const Poly &a, const Poly &b) {
       std::merge(m.begin(), m.end(), n.begin(), n.end(), std::back_inserter(mn));
       if (mn.size() > 6)
         continue; // beyond what specs need; callers only lose a proof
-      int64_t &x = r[mn];
-      x += c * d;
-      if (x == 0)
-        r.erase(mn);
+      addTo(r, mn, c * d);
     }
   return r;
 }
@@ -246,10 +248,15 @@ bool Prover::mentions(const Poly &p, AxisId a) const {
 Poly Prover::substitute(const Poly &p, int atomId, const Poly &by) {
   Poly r;
   for (auto &[m, c] : p) {
+    if (std::find(m.begin(), m.end(), atomId) == m.end()) {
+      addTo(r, m, c);
+      continue;
+    }
     Poly term = constant(c);
     for (int id : m)
       term = mul(term, id == atomId ? by : atomPoly(id));
-    r = add(r, term);
+    for (auto &[n, d] : term)
+      addTo(r, n, d);
   }
   return r;
 }
