@@ -164,12 +164,13 @@ private:
                       [&](Value base, ValueRange carried) { return run(n, base, {}, carried); });
       from = to;
     };
-    if (unroll > 1)
-      stage(unroll);
+    unsigned many = outer.size() > 1 ? std::min(kRowChunks, unroll) : unroll; // rows are chains enough
+    if (many > 1)
+      stage(many);
     // What does not fill an unrolled round runs masked, chunk by chunk: a third copy of the body is not worth its time
     // in the compiler.
     bool whole = known && *known % plan.width == 0;
-    bool left = known ? unroll == 1 || *known % (unroll * plan.width) >= plan.width : unroll == 1;
+    bool left = known ? many == 1 || *known % (many * plan.width) >= plan.width : many == 1;
     if (left && (whole || !plan.compact))
       stage(1);
     if (whole)
@@ -248,9 +249,10 @@ private:
       return SmallVector<Value>(choice.getResults());
     });
     if (vectorPar) {
-      for (auto [i, p] : llvm::enumerate(points))
-        finish(p, acc.results(share(state, i)));
-      return;
+      SmallVector<SmallVector<Value>> results;
+      for (unsigned i = 0; i < shares; ++i)
+        results.push_back(acc.results(share(state, i)));
+      return finishAll(points, results);
     }
     SmallVector<Value> all(share(state, 0));
     for (unsigned i = 1; i < shares; ++i)
@@ -263,16 +265,8 @@ private:
     Accumulator acc(ir, nest);
     SmallVector<Value> start = acc.start(plan.width);
     auto [lo, hi] = bounds[tile->row];
-    Value sums;
-    {
-      OpBuilder::InsertionGuard guard(ir);
-      auto function = ir.getInsertionBlock()->getParentOp();
-      while (!isa<FunctionOpInterface>(function))
-        function = function->getParentOp();
-      ir.setInsertionPointToStart(&function->getRegion(0).front());
-      int64_t rows = *atMost(nest.getParLo()[tile->row], nest.getParHi()[tile->row]);
-      sums = ir.create<LLVM::AllocaOp>(ir.ptr(), start[0].getType(), ir.i64(rows), /*alignment=*/64);
-    }
+    int64_t most = *atMost(nest.getParLo()[tile->row], nest.getParHi()[tile->row]);
+    Value sums = onStack(start[0].getType(), most);
     auto place = [&, lo = lo](Value i) {
       return ir.create<LLVM::GEPOp>(ir.ptr(), start[0].getType(), sums, ArrayRef<LLVM::GEPArg>{ir.sub(i, lo)});
     };
@@ -381,6 +375,60 @@ private:
     });
   }
 
+  /// One after the other; where that would be much code in a loop, with the results in memory.
+  void finishAll(Points points, ArrayRef<SmallVector<Value>> results) {
+    Block &block = nest.getFinish().front();
+    size_t operations = points.size() * std::distance(block.begin(), block.end());
+    bool bits = llvm::any_of(results[0], [](Value v) { return getElementTypeOrSelf(v.getType()).isInteger(1); });
+    if (operations <= kFinish || bits) { // bits have no places of their own in memory
+      for (auto [p, r] : llvm::zip(points, results))
+        finish(p, r);
+      return;
+    }
+    TALLY("cpu: finishes in a loop");
+    SmallVector<Value> memory;
+    auto place = [&](size_t result, Value i) {
+      return ir.create<LLVM::GEPOp>(ir.ptr(), results[0][result].getType(), memory[result], ArrayRef<LLVM::GEPArg>{i});
+    };
+    for (Value v : results[0])
+      memory.push_back(onStack(v.getType(), points.size()));
+    for (auto [i, all] : llvm::enumerate(results))
+      for (auto [k, v] : llvm::enumerate(all))
+        ir.create<LLVM::StoreOp>(v, place(k, ir.i64(i)), kVectorAlign);
+    auto each = [&](int64_t n, function_ref<void(Value)> visit) {
+      ir.loop(ir.i64(0), ir.i64(n), ir.i64(1), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+        visit(i);
+        return {};
+      });
+    };
+    // Points are chunks of lanes, the rows of each next to each other.
+    each(rowsNow, [&](Value row) {
+      each(points.size() / rowsNow, [&](Value chunk) {
+        Point p = points[0];
+        if (rowsNow > 1)
+          p.bind(iv(rows), ir.add(p.scalar(iv(rows)), row));
+        Lane lanes = p.get(iv(plan.vectorDim));
+        lanes.value = ir.add(lanes.value, ir.mul(chunk, ir.i64(plan.width)));
+        p.bind(iv(plan.vectorDim), lanes);
+        Value at = ir.add(ir.mul(chunk, ir.i64(rowsNow)), row);
+        SmallVector<Value> all;
+        for (auto [k, v] : llvm::enumerate(results[0]))
+          all.push_back(ir.create<LLVM::LoadOp>(v.getType(), place(k, at), kVectorAlign));
+        finish(p, all);
+      });
+    });
+  }
+
+  /// Memory for `count` vectors.
+  Value onStack(Type type, int64_t count) {
+    OpBuilder::InsertionGuard guard(ir);
+    auto function = ir.getInsertionBlock()->getParentOp();
+    while (!isa<FunctionOpInterface>(function))
+      function = function->getParentOp();
+    ir.setInsertionPointToStart(&function->getRegion(0).front());
+    return ir.create<LLVM::AllocaOp>(ir.ptr(), type, ir.i64(count), /*alignment=*/64);
+  }
+
   void finish(Point &at, ArrayRef<Value> results) {
     Block &block = nest.getFinish().front();
     Point p(ir, scope, vectorPar ? plan.width : 1);
@@ -456,12 +504,15 @@ private:
   unsigned numPar;
   bool vectorPar;
   static constexpr unsigned kWide = 6;
+  static constexpr size_t kFinish = 12;       ///< operations of finishes that stand one after the other
+  static constexpr int64_t kVectorAlign = 32; ///< of the shortest vectors
   unsigned unroll;
   llvm::SmallSetVector<Operation *, 16> still; ///< ops that are the same for all chunks worked on together
   std::optional<RowTile> tile;
   static constexpr unsigned kRows = 4;
-  int rows;             ///< par dim worked on kRows at a time
-  unsigned rowsNow = 1; ///< points of one chunk that follow each other
+  static constexpr unsigned kRowChunks = 2; ///< of each of the rows
+  int rows;                                 ///< par dim worked on kRows at a time
+  unsigned rowsNow = 1;                     ///< points of one chunk that follow each other
   llvm::SmallSetVector<Operation *, 16> sameInRows;
   SmallVector<std::pair<Value, Value>> bounds;
   SmallVector<int> parOrder, innerOrder;

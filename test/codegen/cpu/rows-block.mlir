@@ -3,7 +3,7 @@
 
 // CHECK-LABEL: @kernel0
 // CHECK: scf.for {{.*}} step %c4_i64
-// CHECK: :16 = scf.for
+// CHECK: :8 = scf.for
 tile.program @block symbols ["t", "r"] {
 ^bb0(%t: i64, %r: i64):
   %c0 = arith.constant 0 : i64

@@ -1,9 +1,9 @@
-// Few rows are no product worth packing for: four of them share what is loaded along the lanes, 4 x 4 sums in registers.
+// Few rows are no product worth packing for: four of them share what is loaded along the lanes, 4 x 2 sums in registers.
 // RUN: attn-opt %s --tile-to-vector --canonicalize --cse | FileCheck %s
 
 // CHECK-LABEL: @kernel0
 // CHECK: scf.for %[[I:.*]] = %{{.*}} step %c4_i64
-// CHECK: :16 = scf.for
+// CHECK: :8 = scf.for
 // CHECK: scf.yield
 // CHECK: scf.for %{{.*}} step %c1_i64
 // CHECK: :4 = scf.for
