@@ -19,6 +19,9 @@
 // Accumulators start from zero for every block of k and are added to C then: the error of a long sum stays that of a
 // short one. Rows and lanes past the end compute on whatever the buffers hold; nothing reads the results.
 //
+// What finish reads and writes outside the kernel at every point is fetched while tiles run: rows of a tile lie in as
+// many pages, where the processor fetches nothing ahead by itself.
+//
 // The buffers are sized for a 1 MB second-level cache: A and B blocks and C together take half of it.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Contraction.h"
@@ -446,6 +449,28 @@ private:
   bool readsRows() const { return plain || (packed && packed->a); }
   bool hasPanels() const { return packed && packed->b; }
 
+  /// Memory outside the kernel that finish reads or writes at every point: element (m, n) is at
+  /// base + (m - m0) * row + n - n0.
+  struct Stream {
+    Value isFirst; ///< whether it is to be fetched now: with the first block of k
+    Value base, row;
+  };
+  Stream stream(bool write, Value m0, Value n0, Value k0) {
+    std::optional<EndOperand> end = endOperand(nest, c, write);
+    if (!end)
+      return {ir.create<arith::ConstantIntOp>(0, 1), cBase, ir.i64(0)};
+    TALLY("cpu: what ends a contraction is fetched ahead");
+    Block &block = nest.getFinish().front();
+    Point point(ir, scope, 1);
+    for (auto [dim, place] : places)
+      if (dim < int(numPar))
+        point.bind(block.getArgument(dim), place);
+    point.bind(block.getArgument(c.m), m0);
+    point.bind(block.getArgument(c.n), n0);
+    return {isFirst(k0), point.place(end->buffer, end->indices).first,
+            step(ir, scope.buffers.lookup(end->buffer), end->m)};
+  }
+
   /// In a function of its own, called by all contractions of the kind: what is constant in one of them is not known in
   /// it.
   void tiles(Bounds mBounds, Bounds nBounds, Bounds kBounds, Value first) {
@@ -458,6 +483,10 @@ private:
                             ir.sub(nBounds.second, nBounds.first),
                             ir.sub(kBounds.second, kBounds.first),
                             first};
+    for (bool write : {false, true}) {
+      Stream s = stream(write, mBounds.first, nBounds.first, kBounds.first);
+      args.append({s.isFirst, s.base, s.row});
+    }
     if (readsRows())
       args.append({rows.row, rows.column});
     if (hasPanels())
@@ -475,15 +504,16 @@ private:
       func = ir.create<LLVM::LLVMFuncOp>(name, type, LLVM::Linkage::Internal, /*dsoLocal=*/true);
       ir.setInsertionPointToStart(func.addEntryBlock(ir));
       auto at = func.getArguments();
-      Rows a{at[0], readsRows() ? Value(at[7]) : ir.i64(blocking.lda), readsRows() ? Value(at[8]) : ir.i64(1)};
+      Rows a{at[0], readsRows() ? Value(at[13]) : ir.i64(blocking.lda), readsRows() ? Value(at[14]) : ir.i64(1)};
       emitTiles(a, {at[1], hasPanels() ? Value(at.back()) : ir.i64(blocking.kc * blocking.panel)}, at[2], at[3], at[4],
-                at[5], at[6]);
+                at[5], at[6], {{at[7], at[8], at[9]}, {at[10], at[11], at[12]}});
       ir.create<LLVM::ReturnOp>(ValueRange());
     }
     ir.create<LLVM::CallOp>(func, args);
   }
 
-  void emitTiles(Rows rows, Panels panels, Value sums, Value mCount, Value nCount, Value kCount, Value first) {
+  void emitTiles(Rows rows, Panels panels, Value sums, Value mCount, Value nCount, Value kCount, Value first,
+                 std::pair<Stream, Stream> streams) {
     ir.loop(ir.i64(0), nCount, ir.i64(blocking.panel), {}, [&](Value n, ValueRange) -> SmallVector<Value> {
       Value panel = ir.createOrFold<arith::DivSIOp>(n, ir.i64(blocking.panel));
       Value b = ir.offset(elem, panels.base, ir.mul(panel, panels.stride));
@@ -492,10 +522,24 @@ private:
       ir.loop(ir.i64(0), mCount, ir.i64(blocking.rows), {}, [&](Value m, ValueRange) -> SmallVector<Value> {
         Rows at{ir.offset(elem, rows.base, ir.mul(m, rows.row)), rows.row, rows.column};
         Value to = ir.offset(elem, sums, ir.add(ir.mul(m, ir.i64(blocking.nc)), n));
+        fetch(streams.first, m, n, false);
+        fetch(streams.second, m, n, true);
         tile(at, ir.sub(mCount, m), b, next, to, kCount, first);
         return {};
       });
       return {};
+    });
+  }
+
+  /// Of the tile at (m, n). Rows past the end do no harm.
+  void fetch(const Stream &stream, Value m, Value n, bool write) {
+    ir.when(stream.isFirst, [&] {
+      ir.loop(ir.i64(0), ir.i64(blocking.rows), ir.i64(1), {}, [&](Value r, ValueRange) -> SmallVector<Value> {
+        Value at = ir.add(ir.mul(ir.add(m, r), stream.row), n);
+        for (int64_t part : {int64_t(0), blocking.width})
+          ir.create<LLVM::Prefetch>(ir.offset(elem, stream.base, ir.add(at, ir.i64(part))), write, 2, 1);
+        return {};
+      });
     });
   }
 

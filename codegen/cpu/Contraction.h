@@ -47,6 +47,18 @@ struct PlainOperand {
 };
 std::optional<PlainOperand> plainA(tile::NestOp nest, const Contraction &c);
 
+/// Memory outside the kernel that finish reads or writes at every point, row by row with neighbours along n. Every
+/// index moves with m by so much.
+struct EndOperand {
+  mlir::Value buffer;
+  mlir::ValueRange indices;
+  llvm::SmallVector<int64_t> m;
+};
+std::optional<EndOperand> endOperand(tile::NestOp nest, const Contraction &c, bool write);
+
+/// How each index moves with a position of its block; nothing: not in equal steps.
+std::optional<llvm::SmallVector<int64_t>> slopes(mlir::ValueRange indices, mlir::BlockArgument position);
+
 /// Elements from one position to the next.
 mlir::Value step(Ir &ir, const Buffer &buffer, llvm::ArrayRef<int64_t> slopes);
 /// Whether elements so far apart share cache lines.

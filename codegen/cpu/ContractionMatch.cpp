@@ -243,6 +243,17 @@ static std::optional<int64_t> slope(Value v, BlockArgument position) {
   return std::nullopt;
 }
 
+std::optional<SmallVector<int64_t>> cpu::slopes(ValueRange indices, BlockArgument position) {
+  SmallVector<int64_t> all;
+  for (Value index : indices) {
+    std::optional<int64_t> s = slope(index, position);
+    if (!s)
+      return std::nullopt;
+    all.push_back(*s);
+  }
+  return all;
+}
+
 std::optional<PlainOperand> cpu::plainA(tile::NestOp nest, const Contraction &c) {
   Block &body = nest.getBody().front();
   PlainOperand plain;
@@ -251,14 +262,39 @@ std::optional<PlainOperand> cpu::plainA(tile::NestOp nest, const Contraction &c)
   if (!plain.load || plain.load->getBlock() != &body ||
       plain.load.getBuffer().getType().getElementType() != plain.load.getType())
     return std::nullopt;
-  for (Value index : plain.load.getIndices()) {
-    std::optional<int64_t> m = slope(index, body.getArgument(c.m)), k = slope(index, body.getArgument(c.k));
-    if (!m || !k)
-      return std::nullopt;
-    plain.m.push_back(*m);
-    plain.k.push_back(*k);
-  }
+  auto m = slopes(plain.load.getIndices(), body.getArgument(c.m));
+  auto k = slopes(plain.load.getIndices(), body.getArgument(c.k));
+  if (!m || !k)
+    return std::nullopt;
+  plain.m = *m;
+  plain.k = *k;
   return plain;
+}
+
+std::optional<EndOperand> cpu::endOperand(tile::NestOp nest, const Contraction &c, bool write) {
+  Block &block = nest.getFinish().front();
+  auto still = [](int64_t slope) { return slope == 0; };
+  for (Operation &op : block) {
+    EndOperand end;
+    if (auto load = dyn_cast<tile::LoadOp>(op); load && !write) {
+      end.buffer = load.getBuffer();
+      end.indices = load.getIndices();
+    } else if (auto st = dyn_cast<tile::StoreOp>(op); st && write) {
+      end.buffer = st.getBuffer();
+      end.indices = st.getIndices();
+    }
+    if (!end.buffer || end.buffer.getParentRegion()->getParentOfType<tile::KernelOp>() ||
+        cast<tile::BufType>(end.buffer.getType()).getElementType() != block.getArguments().back().getType())
+      continue;
+    auto m = slopes(end.indices, block.getArgument(c.m)), n = slopes(end.indices, block.getArgument(c.n));
+    auto sum = slopes(end.indices, block.getArguments().back());
+    if (!m || !n || !sum || llvm::all_of(*m, still) || !llvm::all_of(*sum, still) || n->back() != 1 ||
+        !llvm::all_of(ArrayRef(*n).drop_back(), still))
+      continue;
+    end.m = *m;
+    return end;
+  }
+  return std::nullopt;
 }
 
 Value cpu::step(Ir &ir, const Buffer &buffer, ArrayRef<int64_t> slopes) {
