@@ -271,13 +271,14 @@ void Plan::chooseGrid(Kernel &kernel) {
   auto reused = [&](int a) { return !sums || sharesOperand(kernel, a); };
   int row = -1;
   double rows = 1, inside = 1;
-  for (int a : axes) {
-    // Rows of one product, as the heads of a group are; not a batch, which has a product for each of its positions.
-    if (graph.axes[a].constant && graph.axes[a].size < 32 && reused(a))
-      rows *= graph.axes[a].size;
+  for (int a : axes)
     if (loops.empty() && graph.axes[a].sequence && (row < 0 || rank(a) >= rank(row)))
       row = a;
-  }
+  // Rows of one product, as the heads of a group are: not a batch, which has a product for each of its positions, and
+  // not columns, as gates are, which have weights for each.
+  for (int a : axes)
+    if (graph.axes[a].constant && graph.axes[a].size < 32 && reused(a) && !(row >= 0 && isProduct(kernel, row, a)))
+      rows *= graph.axes[a].size;
   // Rows that share what a condition leaves are enough for a block: others would add to the list that they work on.
   auto sharesWork = [&](int a) {
     bool any = false;
