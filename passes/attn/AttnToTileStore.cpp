@@ -423,6 +423,24 @@ void Plan::fuseEpilogues() {
     v.core = r.core;
     v.inner = r.inner;
   }
+  // A state that is nothing but such a stage takes its place.
+  for (Stage &v : stages) {
+    if (v.kind != StageKind::Map || v.accesses.size() != 1 || !v.inputs.empty() ||
+        !v.value.getDefiningOp<attn::EquationOp>())
+      continue;
+    Stage &r = stages[v.accesses[0].stage];
+    auto eq = v.value.getDefiningOp<attn::EquationOp>();
+    bool looksBack = llvm::any_of(r.accesses, [&](const Access &access) { return access.stage == v.id; });
+    if (r.kind != StageKind::Reduce || resolve(eq.getBody()) != r.value || r.axes != v.axes || dead[r.id] ||
+        !r.outputs.empty() || r.readers.size() != 1 || looksBack)
+      continue;
+    TALLY("attn-to-tile: a state stored where a reduction ends");
+    dead[r.id] = true;
+    stageOf_.erase(r.value);
+    v.kind = r.kind;
+    v.core = r.core;
+    v.inner = r.inner;
+  }
   std::vector<Stage> kept;
   for (Stage &s : stages)
     if (!dead[s.id])
