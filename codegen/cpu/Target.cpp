@@ -12,6 +12,7 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InstIterator.h"
@@ -100,17 +101,16 @@ bool cpu::lowerTile(ModuleOp module, const Target &target, std::string &error) {
   TileToVectorOptions options;
   options.vectorBytes = target.vectorBytes;
   options.vectorise = target.vectorise;
-  PassManager make(module.getContext(), ModuleOp::getOperationName());
-  PassManager rest(module.getContext(), ModuleOp::getOperationName());
-  make.addPass(createTileToVector(options));
-  // Verified once, where code is made: after every pass it would be a sixth of a compile. test/stages does that.
-  rest.enableVerifier(false);
-  rest.addPass(createCSEPass());
-  rest.addPass(createCpuExpandMath());
-  rest.addPass(createCpuShareLoops());
-  rest.addPass(createCpuSplitFunctions());
-  rest.addPass(createCpuToLLVM());
-  if (succeeded(make.run(module)) && succeeded(rest.run(module)))
+  PassManager passes(module.getContext(), ModuleOp::getOperationName());
+  // Verifying what is made would be a tenth of these passes; test/stages does that.
+  passes.enableVerifier(false);
+  passes.addPass(createTileToVector(options));
+  passes.addPass(createCSEPass());
+  passes.addPass(createCpuExpandMath());
+  passes.addPass(createCpuShareLoops());
+  passes.addPass(createCpuSplitFunctions());
+  passes.addPass(createCpuToLLVM());
+  if (succeeded(passes.run(module)))
     return true;
   error = "code generation for the CPU failed";
   return false;
@@ -170,7 +170,7 @@ static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
   passes.addPass(llvm::SimplifyCFGPass());
   passes.addPass(llvm::DCEPass());
   for (llvm::Function &f : module)
-    if (!f.isDeclaration()) {
+    if (!f.isDeclaration() && !f.hasOptNone()) {
       passes.run(f, fam);
       widenHalves(f);
     }
@@ -178,7 +178,8 @@ static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
 
 std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &context, const Target &target,
                                           std::string &error) {
-  std::unique_ptr<llvm::Module> result = translateModuleToLLVMIR(module, context, "attnc");
+  std::unique_ptr<llvm::Module> result =
+      translateModuleToLLVMIR(module, context, "attnc", /*disableVerification=*/true);
   if (!result) {
     error = "no LLVM IR could be made of the module";
     return nullptr;
@@ -196,6 +197,11 @@ std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &co
     f.addFnAttr("target-cpu", target.machine->getTargetCPU());
     f.addFnAttr("no-builtins");
     f.addFnAttr(llvm::Attribute::NoUnwind);
+    // What runs once in a call is not worth more than the fastest way through the compiler.
+    if (f.hasExternalLinkage()) {
+      f.addFnAttr(llvm::Attribute::OptimizeNone);
+      f.addFnAttr(llvm::Attribute::NoInline);
+    }
   }
   optimise(*result, *target.machine);
   return result;
@@ -203,14 +209,35 @@ std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &co
 
 namespace {
 /// Leaves out what takes time and finds nothing here. Loop strength reduction takes half of the code generator's time
-/// on loops with many arrays, whose addresses are already in the shape that it looks for. Left out here, unlike by a
-/// gate, their analyses are not computed either; and nothing global is set, as it is by LLVM's command-line options.
+/// on loops with many arrays, whose addresses are already in the shape that it looks for. Of the others some look for
+/// what is never made (calls to libraries, exceptions, atomics, locations), some gain nothing that was measured. Left
+/// out here, unlike by a gate, their analyses are not computed either; and nothing global is set, as it is by LLVM's
+/// command-line options.
 class Passes : public llvm::legacy::PassManager {
 public:
   void add(llvm::Pass *pass) override {
-    StringRef name = pass->getPassName();
-    if (name == "Loop Strength Reduction" || name == "X86 Domain Reassignment Pass" ||
-        name == "Canonicalize Freeze Instructions in Loops")
+    static const llvm::StringSet<> leftOut{"Loop Strength Reduction",
+                                           "X86 Domain Reassignment Pass",
+                                           "Canonicalize Freeze Instructions in Loops",
+                                           "Constant Hoisting",
+                                           "Exception handling preparation",
+                                           "Expand Atomic instructions",
+                                           "Expand large div/rem",
+                                           "Expand memcmp() to load/stores",
+                                           "Expand vector predication intrinsics",
+                                           "Interleaved Access Pass",
+                                           "Partially inline calls to library functions",
+                                           "Replace intrinsics with calls to vector library",
+                                           "BreakFalseDeps",
+                                           "Control Flow Optimizer",
+                                           "Live DEBUG_VALUE analysis",
+                                           "Machine InstCombiner",
+                                           "Machine Late Instructions Cleanup Pass",
+                                           "Shrink Wrapping analysis",
+                                           "X86 cmov Conversion",
+                                           "X86 Execution Dependency Fix",
+                                           "X86 LEA Optimize"};
+    if (leftOut.contains(pass->getPassName()))
       delete pass;
     else
       PassManager::add(pass);
