@@ -134,8 +134,9 @@ std::vector<KernelFigures> figuresOf(const std::string &log) {
     } else if (kernels.empty()) {
       continue;
     } else if (line.find("bytes stack frame") != std::string::npos) {
-      kernels.back().stackBytes = numberBefore(line, "bytes stack frame");
-      kernels.back().spillBytes = numberBefore(line, "bytes spill stores") + numberBefore(line, "bytes spill loads");
+      // Of the kernel, then of each function that it calls.
+      kernels.back().stackBytes += numberBefore(line, "bytes stack frame");
+      kernels.back().spillBytes += numberBefore(line, "bytes spill stores") + numberBefore(line, "bytes spill loads");
     } else if (size_t used = line.find("Used "); used != std::string::npos) {
       kernels.back().registers = std::atoi(line.c_str() + used + 5);
       kernels.back().sharedBytes = numberBefore(line, "bytes smem");

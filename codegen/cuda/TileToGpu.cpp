@@ -50,11 +50,89 @@ SmallVector<Value> captured(tile::KernelOp kernel) {
   return values.takeVector();
 }
 
+/// Where a kernel's own buffers lie. The same for all blocks, so the host computes it: in a kernel with many of them it
+/// would hold registers from the first line to the last.
+struct Scratch {
+  struct Place {
+    int64_t shared = 0; ///< elements in shared memory; 0: in the block's part of the scratch memory, at `offset`
+    Value offset;
+    SmallVector<Value> strides;
+  };
+  llvm::DenseMap<Operation *, Place> places;
+  llvm::SetVector<Value> values; ///< of them all, constants aside: arguments of the kernel
+  Value bytes;                   ///< that one block needs
+
+  /// Computes where `at` inserts.
+  Scratch(IndexBuilder &at, tile::KernelOp kernel) : bytes(at.i64(0)), at(at) {
+    int64_t used = 0;
+    for (auto alloc : kernel.getBody().getOps<tile::AllocOp>())
+      add(alloc, used);
+  }
+
+private:
+  void add(tile::AllocOp alloc, int64_t &used) {
+    Place &place = places[alloc];
+    Value count = at.i64(1);
+    for (Value e : llvm::reverse(alloc.getExtents())) {
+      place.strides.insert(place.strides.begin(), count);
+      Value &positive = positive_[e];
+      if (!positive)
+        positive = at.createOrFold<arith::MaxSIOp>(e, at.i64(1));
+      count = product(count, positive);
+    }
+    int64_t size = byteSize(alloc.getType().getElementType());
+    if (fitsShared(alloc, size, used)) {
+      place.shared = *IndexBuilder::constantOf(count);
+    } else {
+      place.offset = bytes;
+      // In multiples of 64.
+      Value up = at.add(at.mul(count, at.i64(size)), at.i64(63));
+      bytes = at.add(bytes, at.mul(at.createOrFold<arith::ShRSIOp>(up, at.i64(6)), at.i64(64)));
+      take(place.offset);
+    }
+    for (Value stride : place.strides)
+      take(stride);
+  }
+
+  void take(Value v) {
+    if (!IndexBuilder::constantOf(v))
+      values.insert(v);
+  }
+
+  /// Made once: buffers with the same rows share an argument.
+  Value product(Value a, Value b) {
+    Value &made = products_[{a, b}];
+    if (!made)
+      made = at.mul(a, b);
+    return made;
+  }
+
+  static bool fitsShared(tile::AllocOp alloc, int64_t bytes, int64_t &used) {
+    for (Value e : alloc.getExtents()) {
+      auto c = IndexBuilder::constantOf(e);
+      if (!c || *c > kSharedBytes)
+        return false;
+      bytes *= std::max<int64_t>(*c, 1);
+      if (bytes > kSharedBytes)
+        return false;
+    }
+    bytes = (bytes + 15) / 16 * 16;
+    if (used + bytes > kSharedBytes)
+      return false;
+    used += bytes;
+    return true;
+  }
+
+  IndexBuilder &at;
+  llvm::DenseMap<Value, Value> positive_;
+  llvm::DenseMap<std::pair<Value, Value>, Value> products_;
+};
+
 class KernelEmitter {
 public:
   KernelEmitter(OpBuilder &builder, gpu::GPUModuleOp device, tile::KernelOp kernel, ArrayRef<Value> captures,
-                StringRef name)
-      : b(kernel.getLoc(), builder, device), kernel(kernel) {
+                const Scratch &scratch, StringRef name)
+      : b(kernel.getLoc(), builder, device), kernel(kernel), scratch(scratch) {
     SmallVector<Type> types{b.getI64Type(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type()), b.getI64Type()};
     SmallVector<std::string> names{"instances", "scratch", "scratch_bytes"};
     for (auto [i, v] : llvm::enumerate(captures)) {
@@ -73,6 +151,9 @@ public:
         names.push_back(base + "_s" + std::to_string(d));
       }
     }
+    types.append(scratch.values.size(), b.getI64Type());
+    for (size_t i = 0; i < scratch.values.size(); ++i)
+      names.push_back("m" + std::to_string(i));
     b.setInsertionPoint(device.getBody()->getTerminator());
     func = b.create<gpu::GPUFuncOp>(name, b.getFunctionType(types, {}));
     func->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
@@ -93,6 +174,8 @@ public:
         buffer.strides.push_back(caller || d + 1 < n ? Value(func.getArgument(at++)) : b.i64(1));
       buffers[v] = buffer;
     }
+    for (Value v : scratch.values)
+      values.map(v, func.getArgument(at++));
   }
 
   void emit() {
@@ -104,10 +187,9 @@ public:
     thread = b.fromIndex(b.create<gpu::ThreadIdOp>(gpu::Dimension::x));
     Value block = b.fromIndex(b.create<gpu::BlockIdOp>(gpu::Dimension::x));
     Value blocks = b.fromIndex(b.create<gpu::GridDimOp>(gpu::Dimension::x));
-    Value place = b.mul(block, func.getArgument(2));
-    int64_t shared = 0;
+    Value begin = b.mul(block, func.getArgument(2));
     for (auto alloc : kernel.getBody().getOps<tile::AllocOp>())
-      emitAlloc(alloc, place, shared);
+      emitAlloc(alloc, scratch.places.find(alloc)->second, begin);
     kernel.getBody().walk([&](Operation *op) {
       if (auto store = dyn_cast<tile::StoreOp>(op))
         written.insert(store.getBuffer());
@@ -128,16 +210,6 @@ public:
     b.create<gpu::ReturnOp>();
   }
 
-  /// Bytes of global scratch memory that one block needs, computed where `at` inserts.
-  static Value scratchBytes(IndexBuilder &at, tile::KernelOp kernel) {
-    Value total = at.i64(0);
-    int64_t shared = 0;
-    for (auto alloc : kernel.getBody().getOps<tile::AllocOp>())
-      if (!fitsShared(alloc, shared))
-        total = at.add(total, allocBytes(at, alloc, [&](Value v) { return v; }));
-    return total;
-  }
-
 private:
   Value get(Value v) {
     if (values.contains(v))
@@ -148,51 +220,21 @@ private:
 
   //===--- Scratch memory ---===//
 
-  static bool fitsShared(tile::AllocOp alloc, int64_t &used) {
-    int64_t bytes = byteSize(alloc.getType().getElementType());
-    for (Value e : alloc.getExtents()) {
-      auto c = IndexBuilder::constantOf(e);
-      if (!c || *c > kSharedBytes)
-        return false;
-      bytes *= std::max<int64_t>(*c, 1);
-      if (bytes > kSharedBytes)
-        return false;
-    }
-    bytes = (bytes + 15) / 16 * 16;
-    if (used + bytes > kSharedBytes)
-      return false;
-    used += bytes;
-    return true;
-  }
-
-  /// In multiples of 64.
-  static Value allocBytes(IndexBuilder &b, tile::AllocOp alloc, function_ref<Value(Value)> get) {
-    Value bytes = b.i64(byteSize(alloc.getType().getElementType()));
-    for (Value e : alloc.getExtents())
-      bytes = b.mul(bytes, b.createOrFold<arith::MaxSIOp>(get(e), b.i64(1)));
-    Value up = b.add(bytes, b.i64(63));
-    return b.mul(b.create<arith::ShRSIOp>(up, b.i64(6)), b.i64(64));
-  }
-
-  void emitAlloc(tile::AllocOp alloc, Value &place, int64_t &shared) {
+  /// `block`: the first byte of this block's part.
+  void emitAlloc(tile::AllocOp alloc, const Scratch::Place &place, Value block) {
     Buffer buffer{{}, {}, alloc.getType().getElementType()};
-    Value stride = b.i64(1);
-    for (unsigned d = alloc.getExtents().size(); d-- > 0;) {
-      buffer.strides.insert(buffer.strides.begin(), stride);
-      stride = b.mul(stride, b.createOrFold<arith::MaxSIOp>(get(alloc.getExtents()[d]), b.i64(1)));
-    }
+    for (Value stride : place.strides)
+      buffer.strides.push_back(get(stride));
     Type memory = memoryType(buffer.elem);
-    if (fitsShared(alloc, shared)) {
-      int64_t count = 1;
-      for (Value e : alloc.getExtents())
-        count *= std::max<int64_t>(*IndexBuilder::constantOf(e), 1);
+    if (place.shared) {
       auto space = gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
       buffer.pointer = func.addWorkgroupAttribution(
-          MemRefType::get({count}, memory, MemRefLayoutAttrInterface(), space), alloc.getLoc());
+          MemRefType::get({place.shared}, memory, MemRefLayoutAttrInterface(), space), alloc.getLoc());
     } else {
-      buffer.pointer = b.create<memref::ViewOp>(MemRefType::get({ShapedType::kDynamic}, memory), func.getArgument(1),
-                                                b.index(place), ValueRange{b.index(stride)});
-      place = b.add(place, allocBytes(b, alloc, [&](Value v) { return get(v); }));
+      // No more elements than the scratch memory has bytes.
+      buffer.pointer =
+          b.create<memref::ViewOp>(MemRefType::get({ShapedType::kDynamic}, memory), func.getArgument(1),
+                                   b.index(b.add(block, get(place.offset))), ValueRange{b.index(func.getArgument(2))});
     }
     buffers[alloc] = buffer;
   }
@@ -492,6 +534,7 @@ private:
 
   DeviceBuilder b;
   tile::KernelOp kernel;
+  const Scratch &scratch;
   gpu::GPUFuncOp func;
   IRMapping values;
   llvm::DenseMap<Value, Buffer> buffers;
@@ -517,20 +560,22 @@ struct TileToGpu : cuda::impl::TileToGpuBase<TileToGpu> {
     for (auto [i, kernel] : llvm::enumerate(kernels)) {
       SmallVector<Value> captures = captured(kernel);
       std::string name = (program.getSymName() + "_" + std::to_string(i)).str();
-      KernelEmitter(builder, device, kernel, captures, name).emit();
-      launch(builder, device, kernel, captures, name);
+      builder.setInsertionPoint(kernel);
+      IndexBuilder host(kernel.getLoc(), builder);
+      Scratch scratch(host, kernel);
+      KernelEmitter(builder, device, kernel, captures, scratch, name).emit();
+      launch(host, device, kernel, captures, scratch, name);
     }
   }
 
-  void launch(OpBuilder &builder, gpu::GPUModuleOp device, tile::KernelOp kernel, ArrayRef<Value> captures,
-              StringRef name) {
-    builder.setInsertionPoint(kernel);
-    IndexBuilder b(kernel.getLoc(), builder);
+  void launch(IndexBuilder &b, gpu::GPUModuleOp device, tile::KernelOp kernel, ArrayRef<Value> captures,
+              const Scratch &scratch, StringRef name) {
     Value instances = b.i64(1);
     for (Value e : kernel.getExtents())
       instances = b.mul(instances, b.createOrFold<arith::MaxSIOp>(e, b.i64(0)));
-    SmallVector<Value> args{instances, KernelEmitter::scratchBytes(b, kernel)};
+    SmallVector<Value> args{instances, scratch.bytes};
     args.append(captures.begin(), captures.end());
+    args.append(scratch.values.begin(), scratch.values.end());
     b.create<func::CallOp>(name, TypeRange(), args);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(device);

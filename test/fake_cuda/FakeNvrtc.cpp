@@ -1,7 +1,8 @@
 //===- An NVRTC for tests -------------------------------------------------===//
 //
 // Compiles the text for the CPU behind the emulator's device header, with the C++ compiler that is there: its "cubins"
-// are shared libraries that FakeDriver.cpp runs. ATTNC_FAKE_NVRTC_FAILS=N: compiling ends with status N.
+// are shared libraries that FakeDriver.cpp runs. ATTNC_FAKE_NVRTC_FAILS=N: compiling ends with status N. Its log has
+// the form of ptxas's: every kernel calls a function that spills.
 //===----------------------------------------------------------------------===//
 #include "codegen/cuda/HostCompile.h"
 #include <cstdlib>
@@ -60,7 +61,18 @@ EXPORT int nvrtcCompileProgram(void *program, int, const char *const *) {
   static const std::regex entry("__global__ void __launch_bounds__\\(([0-9]+), 1\\) (\\w+)\\(");
   for (std::sregex_iterator it(p.text.begin(), p.text.end(), entry), end; it != end; ++it)
     plan.kernels.push_back({(*it)[2].str(), std::atoi((*it)[1].str().c_str())});
-  return cuda::compileForEmulator(p.text, plan, p.code, p.log) == cuda::HostResult::Done ? 0 : 6;
+  if (cuda::compileForEmulator(p.text, plan, p.code, p.log) != cuda::HostResult::Done)
+    return 6;
+  for (const LaunchPlan::Kernel &k : plan.kernels)
+    p.log += "ptxas info    : Compiling entry function '" + k.name + "' for 'sm_90'\n" +
+             "ptxas info    : Function properties for " + k.name + "\n" +
+             "ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
+             "ptxas info    : Used 40 registers, used 1 barriers, 32 bytes smem\n"
+             "ptxas info    : Function properties for group\n"
+             "ptxas         .     16 bytes stack frame, 8 bytes spill stores, 4 bytes spill loads\n"
+             "ptxas info    : Function properties for group_size\n"
+             "ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n";
+  return 0;
 }
 EXPORT int nvrtcGetProgramLogSize(void *program, size_t *bytes) {
   *bytes = static_cast<Program *>(program)->log.size() + 1;

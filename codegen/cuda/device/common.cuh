@@ -34,7 +34,7 @@ DEVICE i64 div_small(i64 a, i64 b) { return i64(u32(a) / u32(b < 1 ? 1 : b > 0x7
 
 /// How many neighbouring threads share a point of a reduction over `length` elements when there are `points` of them: a
 /// power of two, `least` where every thread has a point of its own, at most the block, and no more than elements.
-DEVICE i64 group_size(i64 points, i64 length, i64 least) {
+FUNCTION i64 group_size(i64 points, i64 length, i64 least) {
   i64 spare = max_i64(div_small(threads(), points), least), most = min_i64(length, threads()) - 1;
   if (spare < 2 || most < 1)
     return 1;
@@ -64,21 +64,22 @@ struct All {
   DEVICE bool join(bool a, bool b) { return a && b; }
 };
 
-/// Every thread of a group gets the same result; called by whole blocks, with the same size everywhere.
-template <class Op, class T> DEVICE T group(T v, i64 size) {
+/// Every thread of a group gets the same result; called by whole blocks, with the same size everywhere: a power of two.
+template <class Op, class T> FUNCTION T group(T v, i64 size) {
   ROLLED
   for (int mask = int(size < 32 ? size : 32) / 2; mask; mask /= 2)
     v = Op::join(v, exchange(v, mask));
   if (size > 32) {
     SHARED(T, part, 32);
-    i64 warp = thread() / 32, first = thread() / size * (size / 32);
+    // In 32 bits: a division of i64 takes longer than all the rest.
+    u32 warps = u32(size) / 32, warp = u32(thread()) / 32, first = warp & ~(warps - 1);
     barrier(); // the last use of part is over
     if (thread() % 32 == 0)
       store(part, warp, v);
     barrier();
     v = load(part, first);
     ROLLED
-    for (i64 k = 1; k < size / 32; ++k)
+    for (u32 k = 1; k < warps; ++k)
       v = Op::join(v, load(part, first + k));
   }
   return v;
@@ -105,7 +106,7 @@ template <class T> DEVICE bool argmax_better(T best, i64 best_at, bool found, T 
 template <class T> DEVICE bool argmin_better(T best, i64 best_at, bool found, T key, i64 at, bool valid) {
   return better<false>(best, best_at, found, key, at, valid);
 }
-template <bool kMax, class T> DEVICE i64 group_best(T key, i64 at, bool found, i64 size) {
+template <bool kMax, class T> FUNCTION i64 group_best(T key, i64 at, bool found, i64 size) {
   ROLLED
   for (int mask = int(size < 32 ? size : 32) / 2; mask; mask /= 2) {
     T key2 = exchange(key, mask);
@@ -121,7 +122,7 @@ template <bool kMax, class T> DEVICE i64 group_best(T key, i64 at, bool found, i
     SHARED(T, keys, 32);
     SHARED(i64, places, 32);
     SHARED(i8, founds, 32);
-    i64 warp = thread() / 32, first = thread() / size * (size / 32);
+    u32 warps = u32(size) / 32, warp = u32(thread()) / 32, first = warp & ~(warps - 1);
     barrier();
     if (thread() % 32 == 0) {
       store(keys, warp, key);
@@ -130,7 +131,7 @@ template <bool kMax, class T> DEVICE i64 group_best(T key, i64 at, bool found, i
     }
     barrier();
     ROLLED
-    for (i64 k = first; k < first + size / 32; ++k)
+    for (u32 k = first; k < first + warps; ++k)
       if (better<kMax>(key, at, found, load(keys, k), load(places, k), load(founds, k) != 0)) {
         key = load(keys, k);
         at = load(places, k);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 #define DEVICE static inline
+#define FUNCTION static inline
 #define ROLLED
 #define __global__
 #define __launch_bounds__(...)

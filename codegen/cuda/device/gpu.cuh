@@ -1,6 +1,8 @@
 // What the emitted text stands on, on a GPU: types, the position of a thread, barriers, exchange within a warp, memory,
 // conversions. All inline PTX of attnc is in this file. emulated.h has the same functions for a CPU.
 #define DEVICE static __device__ __forceinline__
+/// A function whose code stands once, however often it is called: what large kernels call for every nest.
+#define FUNCTION static __device__ __noinline__
 /// In front of a loop: its body stands once.
 #define ROLLED _Pragma("unroll 1")
 #define SHARED(type, name, count) __shared__ type name[count]
