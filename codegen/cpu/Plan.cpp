@@ -7,7 +7,7 @@
 // Extents without a known bound are taken as 256. Loads and stores of a caller's tensor along its last dim are taken as
 // contiguous; emitNest makes a second version for other strides, planned without that.
 //===----------------------------------------------------------------------===//
-#include "codegen/cpu/GuardedLoad.h"
+#include "codegen/cpu/ClampedLoad.h"
 #include "codegen/cpu/Nest.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/SetVector.h"
@@ -154,10 +154,10 @@ private:
     Access all = Access::Still;
     for (auto [d, index] : llvm::enumerate(indices)) {
       Step s = step(index, dim);
-      // Clamped only where nothing looks: see Point::emitLoad.
-      if (s.kind == Step::Irregular && load && d + 1 == indices.size())
-        if (auto guarded = guardedIndex(load, d))
-          s = step(guarded->position, dim);
+      // A masked load: see Point::emitLoad.
+      if (s.kind == Step::Irregular && load && d + 1 == indices.size() && all == Access::Still)
+        if (auto clamped = clampedIndex(load, d, [&](Value v) { return depends.lookup(v) >> dim & 1; }))
+          s = step(clamped->position, dim);
       if (s.kind == Step::None)
         continue;
       if (s.kind != Step::Constant || s.by != 1 ||

@@ -1,6 +1,6 @@
 //===- Bodies of nests, evaluated in lanes --------------------------------===//
 #include "codegen/cpu/Point.h"
-#include "codegen/cpu/GuardedLoad.h"
+#include "codegen/cpu/ClampedLoad.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
@@ -315,31 +315,60 @@ void Point::store(tile::StoreOp op, Value value) {
 void Point::emitLoad(tile::LoadOp op) {
   const Buffer buffer = scope.buffers.lookup(op.getBuffer());
   SmallVector<Lane> indices = getAll(op.getIndices());
-  auto irregular = [](const Lane &lane) { return lane.kind == Lane::Vector; };
-  // A clamp in the last index alone: its neighbours may be neighbours in memory without it.
-  if (width > 1 && !indices.empty() && irregular(indices.back()) && constantOf(buffer.strides.back()) == 1 &&
-      llvm::none_of(ArrayRef(indices).drop_back(), irregular))
-    if (auto guarded = guardedIndex(op, indices.size() - 1)) {
-      emitNeeded(guarded->position);
-      Lane position = get(guarded->position);
-      if (position.kind == Lane::Linear && constantOf(position.step) == 1) {
-        TALLY("cpu: a masked load instead of a clamped one");
-        indices.back() = position;
-        Value all = mask;
-        for (Value c : guarded->inside) {
-          emitNeeded(c);
-          Value holds = full(c);
-          mask = mask ? Value(ir.create<arith::AndIOp>(mask, holds)) : holds;
-        }
-        bind(op, load(buffer, indices));
-        mask = all;
-        return;
-      }
-    }
+  // A clamp in the last index alone: its neighbours are neighbours in memory without it.
+  if (width > 1 && !indices.empty() && indices.back().kind == Lane::Vector && constantOf(buffer.strides.back()) == 1 &&
+      llvm::all_of(ArrayRef(indices).drop_back(), [](const Lane &lane) { return lane.kind == Lane::Uniform; }))
+    if (auto clamped = clampedIndex(op, indices.size() - 1, [&](Value v) { return get(v).kind != Lane::Uniform; }))
+      if (Lane at = get(clamped->position); at.kind == Lane::Linear && constantOf(at.step) == 1)
+        return bind(op, loadClamped(buffer, indices, *clamped));
   bind(op, load(buffer, indices));
 }
 
-Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices) {
+Lane Point::loadClamped(const Buffer &buffer, SmallVector<Lane> indices, const ClampedIndex &clamped) {
+  TALLY("cpu: a masked load instead of a clamped one");
+  Lane position = get(clamped.position);
+  Value inside = mask, otherwise;
+  ArrayRef<ClampedIndex::Clamp> clamps = clamped.clamps;
+  /// `at` after the outermost `count` clamps.
+  auto apply = [&](Value at, size_t count) {
+    for (const ClampedIndex::Clamp &clamp : llvm::reverse(clamps.take_front(count))) {
+      Value bound = get(clamp.bound).value;
+      at = clamp.most ? ir.min(at, bound) : ir.max(at, bound);
+    }
+    return at;
+  };
+  for (auto [i, clamp] : llvm::enumerate(clamps)) {
+    Value holds;
+    if (clamp.condition) {
+      emitNeeded(clamp.condition);
+      holds = full(clamp.condition);
+    } else {
+      Value bound = get(clamp.bound).value;
+      holds = ir.create<arith::CmpIOp>(clamp.most ? arith::CmpIPredicate::sle : arith::CmpIPredicate::sge,
+                                       full(position), ir.splat(bound, width));
+      // The element at the bound may not be touched, or not exist, where no lane is past it.
+      Value kept =
+          mask ? Value(ir.create<arith::OrIOp>(
+                     holds, ir.create<arith::XOrIOp>(mask, ir.splat(ir.create<arith::ConstantIntOp>(1, 1), width))))
+               : holds;
+      Value none = ir.create<vector::ReductionOp>(vector::CombiningKind::AND, kept);
+      Value at = ir.createOrFold<arith::SelectOp>(none, apply(position.value, clamps.size()), apply(bound, i));
+      indices.back() = {Lane::Uniform, at, {}};
+      Value there =
+          ir.create<LLVM::LoadOp>(memoryType(buffer.elem), address(buffer, indices).ptr, byteSize(buffer.elem));
+      there = ir.splat(there, width);
+      otherwise = otherwise ? Value(ir.create<arith::SelectOp>(holds, otherwise, there)) : there;
+    }
+    inside = inside ? Value(ir.create<arith::AndIOp>(inside, holds)) : holds;
+  }
+  indices.back() = position;
+  Value all = std::exchange(mask, inside);
+  Lane loaded = load(buffer, indices, otherwise);
+  mask = all;
+  return loaded;
+}
+
+Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices, Value otherwise) {
   Address a = address(buffer, indices);
   Type memory = memoryType(buffer.elem);
   unsigned align = byteSize(buffer.elem);
@@ -352,9 +381,10 @@ Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices) {
       TALLY("cpu: a masked load");
     else
       TALLY("cpu: a load of neighbours");
+    if (!otherwise)
+      otherwise = ir.create<arith::ConstantOp>(ir.getZeroAttr(type));
     if (mask)
-      v = ir.create<LLVM::MaskedLoadOp>(type, a.ptr, mask,
-                                        ir.create<arith::ConstantOp>(ir.getZeroAttr(type)).getResult(), align);
+      v = ir.create<LLVM::MaskedLoadOp>(type, a.ptr, mask, otherwise, align);
     else
       v = ir.create<LLVM::LoadOp>(type, a.ptr, align);
   } else if (!a.offsets && !mask) {

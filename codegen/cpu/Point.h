@@ -19,6 +19,8 @@
 
 namespace attnc::cpu {
 
+struct ClampedIndex;
+
 /// What the generated code may use.
 struct Machine {
   unsigned vectorBytes = 64;
@@ -112,8 +114,9 @@ public:
   std::pair<mlir::Value, mlir::Value> place(mlir::Value buffer, mlir::ValueRange indices);
   /// Stores `value` in the place of `op`'s.
   void store(tile::StoreOp op, mlir::Value value);
-  /// Element of a buffer at these lanes, in the compute type.
-  Lane load(const Buffer &buffer, llvm::ArrayRef<Lane> indices);
+  /// Element of a buffer at these lanes, in the compute type. `otherwise`: of lanes outside `mask`, where lanes are
+  /// neighbours; as in memory.
+  Lane load(const Buffer &buffer, llvm::ArrayRef<Lane> indices, mlir::Value otherwise = {});
   void store(mlir::Value value, bool uniform, const Buffer &buffer, llvm::ArrayRef<Lane> indices,
              mlir::Value condition);
 
@@ -133,6 +136,7 @@ private:
   /// Emits an op of the body with the operands that it needs.
   void emitNeeded(mlir::Value v);
   void emitLoad(tile::LoadOp op);
+  Lane loadClamped(const Buffer &buffer, llvm::SmallVector<Lane> indices, const ClampedIndex &clamped);
   void emitUpdate(tile::UpdateOp op);
   llvm::SmallVector<Lane> getAll(mlir::ValueRange values);
 

@@ -557,6 +557,39 @@ TEST_P(CpuCodegen, ConvolvesAcrossChannels) {
       }
 }
 
+TEST_P(CpuCodegen, ReadsPastBothEnds) {
+  // Bounds that no guard knows of, one of them past the end of the tensor where no lane is.
+  auto kernel = compile(R"(
+    tile.program @p symbols ["n", "lo", "hi"] {
+    ^bb0(%n: i64, %lo: i64, %hi: i64):
+      %c0 = arith.constant 0 : i64
+      %c3 = arith.constant 3 : i64
+      %x = tile.arg input 0 "x" : !tile.buf<f32, 1>
+      %o = tile.arg output 0 "o" : !tile.buf<f32, 1>
+      tile.kernel grid [] {
+        tile.nest par [%j = %c0 to %n] {
+          %p = arith.subi %j, %c3 : i64
+          %most = arith.minsi %p, %hi : i64
+          %at = arith.maxsi %lo, %most : i64
+          %v = tile.load %x[%at] : !tile.buf<f32, 1>
+          tile.store %v, %o[%j] : !tile.buf<f32, 1>
+        }
+      }
+    })");
+  ASSERT_TRUE(kernel);
+  for (int64_t n : kExtents)
+    for (int64_t lo : {0, 2})
+      for (int64_t hi : {2, 15, 16, 40, 1000000000}) {
+        if (lo >= n) // nothing to read
+          continue;
+        Array<float> x({n}), o({n});
+        fill(x);
+        kernel->run({n, lo, hi}, {x.arg(), o.arg()});
+        for (int64_t j = 0; j < n; ++j)
+          EXPECT_EQ(o(j), x(std::max(lo, std::min(j - 3, hi)))) << n << " " << lo << " " << hi << " " << j;
+      }
+}
+
 TEST_P(CpuCodegen, ScattersInOrder) {
   auto kernel = compile(R"(
     tile.program @p symbols ["n", "m"] {

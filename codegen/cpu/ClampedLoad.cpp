@@ -1,13 +1,14 @@
-//===- Loads at clamped positions, under a guard --------------------------===//
+//===- Loads at clamped positions -----------------------------------------===//
 //
 //   %at = maxsi(minsi(%p, %n - 1), 0)
 //   %x  = load %buf[%at]
 //   select(%p >= 0 and %p < %n, f(%x), 0)
 //
-// Positions of neighbouring lanes are clamped to the same element only where the guard drops them. So the lanes of %x
-// that matter are neighbours in memory: a masked load at %p, where the clamped positions would take a gather.
+// Positions of neighbouring lanes are neighbours in memory as far as the clamp leaves them: a masked load at %p, with
+// the element at the bound in the other lanes, where the clamped positions would take a gather. A guard that drops what
+// the clamp moves saves that element and gives the mask.
 //===----------------------------------------------------------------------===//
-#include "codegen/cpu/GuardedLoad.h"
+#include "codegen/cpu/ClampedLoad.h"
 #include "codegen/cpu/Nest.h"
 
 using namespace mlir;
@@ -53,57 +54,23 @@ bool says(Value c, Value position, Value bound, bool most) {
                                          : false;
 }
 
-/// What keeps a position inside: at least `bound`, or at most.
-struct Clamp {
-  Value bound;
-  bool most;
-};
-
-/// Finds the position below the clamps of `index` for which conditions say that each of them does nothing.
-std::optional<GuardedIndex> below(Value index, ArrayRef<Value> conditions, SmallVectorImpl<Clamp> &clamps) {
-  Operation *op = index.getDefiningOp();
-  if (op && isa<arith::MinSIOp, arith::MaxSIOp>(op)) {
-    for (unsigned side : {0, 1}) {
-      clamps.push_back({op->getOperand(1 - side), isa<arith::MinSIOp>(op)});
-      if (auto found = below(op->getOperand(side), conditions, clamps))
-        return found;
-      clamps.pop_back();
-    }
-    return std::nullopt;
-  }
-  GuardedIndex found{index, {}};
-  for (const Clamp &clamp : clamps) {
-    auto *c = llvm::find_if(conditions, [&](Value c) { return says(c, index, clamp.bound, clamp.most); });
-    if (c == conditions.end())
-      return std::nullopt;
-    found.inside.push_back(*c);
-  }
-  return found;
-}
-
-} // namespace
-
-std::optional<GuardedIndex> cpu::guardedIndex(tile::LoadOp load, unsigned index) {
-  Operation *clamp = load.getIndices()[index].getDefiningOp();
-  if (!clamp || !isa<arith::MinSIOp, arith::MaxSIOp>(clamp))
-    return std::nullopt;
-  // Every way from the load must lead into the true side of a select with the right conditions.
-  std::optional<GuardedIndex> found;
+/// A condition that says that the clamp does nothing, and guards all that is made of the load.
+Value guardOf(tile::LoadOp load, Value position, const ClampedIndex::Clamp &clamp) {
+  Value found;
   SmallVector<Value> todo{load.getResult()};
   llvm::SmallDenseSet<Operation *> seen;
   while (!todo.empty()) {
     Value v = todo.pop_back_val();
     for (Operation *user : v.getUsers()) {
       if (user->getBlock() != load->getBlock() || user->getNumResults() != 1)
-        return std::nullopt;
+        return {};
       auto choice = dyn_cast<arith::SelectOp>(user);
       if (choice && choice.getTrueValue() == v && choice.getFalseValue() != v && choice.getCondition() != v) {
         SmallVector<Value> conditions;
         conjuncts(choice.getCondition(), conditions);
-        SmallVector<Clamp> clamps;
-        auto here = below(load.getIndices()[index], conditions, clamps);
-        if (here && (!found || found->position == here->position)) {
-          found = here;
+        auto *c = llvm::find_if(conditions, [&](Value c) { return says(c, position, clamp.bound, clamp.most); });
+        if (c != conditions.end()) {
+          found = *c; // others say the same
           continue;
         }
       }
@@ -111,5 +78,25 @@ std::optional<GuardedIndex> cpu::guardedIndex(tile::LoadOp load, unsigned index)
         todo.push_back(user->getResult(0));
     }
   }
+  return found;
+}
+
+} // namespace
+
+std::optional<ClampedIndex> cpu::clampedIndex(tile::LoadOp load, unsigned index, function_ref<bool(Value)> moves) {
+  ClampedIndex found{load.getIndices()[index], {}};
+  while (Operation *op = found.position.getDefiningOp()) {
+    if (!isa<arith::MinSIOp, arith::MaxSIOp>(op))
+      break;
+    bool first = moves(op->getOperand(0));
+    if (first == moves(op->getOperand(1)))
+      return std::nullopt;
+    found.clamps.push_back({op->getOperand(first ? 1 : 0), isa<arith::MinSIOp>(op), {}});
+    found.position = op->getOperand(first ? 0 : 1);
+  }
+  if (found.clamps.empty())
+    return std::nullopt;
+  for (ClampedIndex::Clamp &clamp : found.clamps)
+    clamp.condition = guardOf(load, found.position, clamp);
   return found;
 }

@@ -1,5 +1,6 @@
-// A clamp under a guard that drops what it moves: lanes are neighbours in memory, a masked load instead of a gather. Rows
-// share the load and its mask, though the positions take more than the products.
+// Lanes at clamped positions are neighbours in memory as far as the clamp leaves them: a masked load instead of a gather.
+// A guard that drops what the clamp moves gives the mask. Rows share the load and its mask, though the positions take
+// more than the products.
 // RUN: attn-opt %s --tile-to-vector --canonicalize --cse | FileCheck %s
 
 // CHECK-LABEL: @kernel0
@@ -37,9 +38,15 @@ tile.program @p symbols ["h", "x", "z"] {
       tile.store %acc, %y[%i, %j] : !tile.buf<f32, 2>
     }
   }
-  // Where the clamp's own element matters, it is gathered.
+  // Without such a guard lanes past the bound get the element there, which is read only if there are such lanes.
   // CHECK-LABEL: @kernel1
-  // CHECK: llvm.intr.masked.gather
+  // CHECK-NOT: llvm.intr.masked.gather
+  // CHECK: %[[IN:.*]] = arith.cmpi sge, {{.*}} : vector<16xi64>
+  // CHECK: %[[ALL:.*]] = vector.reduction <and>, %[[IN]]
+  // CHECK: arith.select %[[ALL]]
+  // CHECK: %[[FIRST:.*]] = vector.splat %{{.*}} : vector<16xf32>
+  // CHECK: llvm.intr.masked.load %{{.*}}, %[[IN]], %[[FIRST]]
+  // CHECK-NOT: llvm.intr.masked.gather
   tile.kernel grid [] {
     tile.nest par [%j = %c0 to %x] red [%r = %c0 to %z] {
       %p = arith.subi %j, %r : i64
