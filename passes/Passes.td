@@ -48,6 +48,15 @@ def OnePoint : Pass<"attn-one-point", "::attnc::attn::MixerOp"> {
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 
+def LateScale : Pass<"attn-late-scale", "::attnc::attn::MixerOp"> {
+  let summary = "multiply after a sum what the sum does not run over: a softmax is normalised late";
+  let description = [{
+    `sum [j] (select(g, p * r, 0) * v)` becomes `sum [j] (select(g, p, 0) * v) * r`, where r is 1 over the sum of a softmax
+    and nothing else reads the normalised weights.
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect"];
+}
+
 def Factor : Pass<"attn-factor", "::attnc::attn::MixerOp"> {
   let summary = "sum an axis among the factors that have it, before the others are multiplied in";
   let description = [{
@@ -73,3 +82,13 @@ def AttnToTile : Pass<"attn-to-tile", "::mlir::ModuleOp"> {
 }
 
 #endif
+
+def Stream : Pass<"tile-stream", "::attnc::tile::ProgramOp"> {
+  let summary = "fuse the nests of a kernel over an axis, block by block: softmax with a running maximum";
+  let description = [{
+    Where a kernel keeps a value for every position of an axis and sums over it, the nests run block by block in one loop, and
+    the memory is that of a block. A maximum that is taken off the argument of exp may be that of the blocks so far: the sums
+    are corrected when it rises.
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}

@@ -26,7 +26,9 @@
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Contraction.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "runtime/Tally.h"
+#include <array>
 #include <limits>
 
 using namespace mlir;
@@ -72,6 +74,8 @@ public:
                    ? ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ne, outside(packed->b->use), ir.i64(0))
                    : Value(ir.create<arith::ConstantIntOp>(0, 1));
     findA();
+    directB = plainB(nest, c, blocking.panel);
+    inRegisters = c.onA.empty() && c.onB.empty() && finishesInLanes(nest, c.n);
   }
 
   void emit() { overOuter(0); }
@@ -105,7 +109,8 @@ private:
         if (!c.onA.empty())
           clear({m0, m1}, {n0, n1});
         overRed(0, {n0, n1}, {m0, m1});
-        finish({m0, m1}, {n0, n1});
+        if (!inRegisters)
+          finish({m0, m1}, {n0, n1});
       });
     });
   }
@@ -116,7 +121,8 @@ private:
     blocks(c.k, blocking.kc, [&](Value k0, Value k1) {
       Bounds k{k0, k1};
       // B first: it may stay packed although this block of A is skipped.
-      ir.when(both(negate(isPacked), mustPackB(n.first, m.first)), [&] { packB(n, k); });
+      if (!directB)
+        ir.when(both(negate(isPacked), mustPackB(n.first, m.first)), [&] { packB(n, k); });
       auto work = [&] {
         ir.when(negate(ir.createOrFold<arith::OrIOp>(isDirect, isPackedA)), [&] { packA(m, k); });
         Value first = c.onA.empty() ? isFirst(k0) : Value(ir.create<arith::ConstantIntOp>(0, 1));
@@ -147,6 +153,14 @@ private:
     for (int d : c.outerRed)
       first = both(first, equal(places[d], bounds[d].first));
     return first;
+  }
+
+  /// Whether this block of k is the last one.
+  Value isLast(Value k1) {
+    Value last = equal(k1, bounds[c.k].second);
+    for (int d : c.outerRed)
+      last = both(last, equal(ir.add(places[d], ir.i64(1)), bounds[d].second));
+    return last;
   }
 
   /// With one block of k, B stays packed while m blocks go by; with one block of n too, while outer dims B lacks go by.
@@ -425,12 +439,21 @@ private:
     return at;
   }
 
-  /// Element (k, n) of B is at base + (n - n0) / panel * stride + (k - k0) * panel + (n - n0) % panel.
+  /// Element (k, n) of B is at base + (n - n0) / panel * stride + (k - k0) * row + (n - n0) % panel.
   struct Panels {
-    Value base, stride;
+    Value base, stride, row;
   };
   Panels panelsOfB(Value n0, Value k0) {
-    Panels own{bBase, ir.i64(blocking.kc * blocking.panel)};
+    Panels own{bBase, ir.i64(blocking.kc * blocking.panel), ir.i64(blocking.panel)};
+    if (directB) {
+      Point point(ir, scope, 1);
+      for (auto [dim, place] : places)
+        point.bind(body.getArgument(dim), place);
+      point.bind(body.getArgument(c.n), n0);
+      point.bind(body.getArgument(c.k), k0);
+      return {point.place(directB->load.getBuffer(), directB->load.getIndices()).first, ir.i64(blocking.panel),
+              step(ir, scope.buffers.lookup(directB->load.getBuffer()), directB->k)};
+    }
     if (!packed || !packed->b)
       return own;
     const Packed &p = *packed->b;
@@ -440,14 +463,14 @@ private:
     Value at = ir.add(inDims(p), ir.mul(panel, buffer.strides[d]));
     at = ir.add(at, ir.mul(ir.sub(k0, outside(p.kLo)), ir.i64(blocking.panel)));
     return {choose(isPacked, ir.offset(elem, buffer.base, at), own.base),
-            choose(isPacked, buffer.strides[d], own.stride)};
+            choose(isPacked, buffer.strides[d], own.stride), own.row};
   }
 
   //===--- Register tiles ---===//
 
   /// Whether A, whether B may be elsewhere than in the kernel's own packing buffer.
   bool readsRows() const { return plain || (packed && packed->a); }
-  bool hasPanels() const { return packed && packed->b; }
+  bool hasPanels() const { return packed && packed->b && !directB; }
 
   /// Memory outside the kernel that finish reads or writes at every point: element (m, n) is at
   /// base + (m - m0) * row + n - n0.
@@ -476,6 +499,20 @@ private:
   void tiles(Bounds mBounds, Bounds nBounds, Bounds kBounds, Value first) {
     Rows rows = rowsOfA(mBounds.first, kBounds.first);
     Panels panels = panelsOfB(nBounds.first, kBounds.first);
+    std::pair streams(stream(false, mBounds.first, nBounds.first, kBounds.first),
+                      stream(true, mBounds.first, nBounds.first, kBounds.first));
+    if (inRegisters) {
+      Block &block = nest.getFinish().front();
+      Finish at{mBounds.first, nBounds.first, isLast(kBounds.second), Point(ir, scope, blocking.width), {}};
+      block.walk([&](tile::StoreOp st) { at.written.insert(st.getBuffer()); });
+      for (auto [dim, place] : places)
+        if (dim < int(numPar))
+          at.point.bind(block.getArgument(dim), place);
+      at.point.emitReady(block, at.written);
+      emitTiles(rows, panels, cBase, ir.sub(mBounds.second, mBounds.first), ir.sub(nBounds.second, nBounds.first),
+                ir.sub(kBounds.second, kBounds.first), first, streams, &at);
+      return;
+    }
     SmallVector<Value> args{rows.base,
                             panels.base,
                             cBase,
@@ -483,17 +520,17 @@ private:
                             ir.sub(nBounds.second, nBounds.first),
                             ir.sub(kBounds.second, kBounds.first),
                             first};
-    for (bool write : {false, true}) {
-      Stream s = stream(write, mBounds.first, nBounds.first, kBounds.first);
+    for (const Stream &s : {streams.first, streams.second})
       args.append({s.isFirst, s.base, s.row});
-    }
     if (readsRows())
       args.append({rows.row, rows.column});
     if (hasPanels())
       args.push_back(panels.stride);
+    if (directB)
+      args.push_back(panels.row);
     std::string name = elem.isF32() ? "tiles_f32" : "tiles_f64";
     name += readsRows() ? "_direct" : "";
-    name += hasPanels() ? "_packed" : "";
+    name += hasPanels() ? "_packed" : directB ? "_in_place" : "";
     auto module = nest->getParentOfType<ModuleOp>();
     auto func = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
     if (!func) {
@@ -505,26 +542,51 @@ private:
       ir.setInsertionPointToStart(func.addEntryBlock(ir));
       auto at = func.getArguments();
       Rows a{at[0], readsRows() ? Value(at[13]) : ir.i64(blocking.lda), readsRows() ? Value(at[14]) : ir.i64(1)};
-      emitTiles(a, {at[1], hasPanels() ? Value(at.back()) : ir.i64(blocking.kc * blocking.panel)}, at[2], at[3], at[4],
-                at[5], at[6], {{at[7], at[8], at[9]}, {at[10], at[11], at[12]}});
+      Panels b{at[1], ir.i64(directB ? blocking.panel : blocking.kc * blocking.panel), ir.i64(blocking.panel)};
+      if (hasPanels())
+        b.stride = at.back();
+      if (directB)
+        b.row = at.back();
+      emitTiles(a, b, at[2], at[3], at[4], at[5], at[6], {{at[7], at[8], at[9]}, {at[10], at[11], at[12]}}, nullptr);
       ir.create<LLVM::ReturnOp>(ValueRange());
     }
     ir.create<LLVM::CallOp>(func, args);
   }
 
+  /// What ends a sum, on the accumulators.
+  struct Finish {
+    Value m0, n0, last;
+    Point point;
+    DenseSet<Value> written;
+  };
+
   void emitTiles(Rows rows, Panels panels, Value sums, Value mCount, Value nCount, Value kCount, Value first,
-                 std::pair<Stream, Stream> streams) {
+                 std::pair<Stream, Stream> streams, const Finish *finish) {
     ir.loop(ir.i64(0), nCount, ir.i64(blocking.panel), {}, [&](Value n, ValueRange) -> SmallVector<Value> {
       Value panel = ir.createOrFold<arith::DivSIOp>(n, ir.i64(blocking.panel));
       Value b = ir.offset(elem, panels.base, ir.mul(panel, panels.stride));
       Value next = choose(ir.less(ir.add(n, ir.i64(blocking.panel)), nCount), ir.offset(elem, b, panels.stride),
                           ir.offset(elem, panels.base, ir.mul(kCount, ir.i64(blocking.panel))));
+      std::array<std::optional<Finish>, 2> inPanel;
+      for (int64_t v = 0; finish && v < 2; ++v) {
+        inPanel[v].emplace(*finish);
+        Point &point = inPanel[v]->point;
+        Value from = ir.add(n, ir.i64(v * blocking.width));
+        point.bind(nest.getFinish().getArgument(c.n), Lane{Lane::Linear, ir.add(finish->n0, from), ir.i64(1)});
+        if (!staysInside(nest, c.n, blocking.panel))
+          point.mask = ir.lanesBelow(ir.sub(nCount, from), blocking.width);
+        point.emitReady(nest.getFinish().front(), finish->written);
+      }
       ir.loop(ir.i64(0), mCount, ir.i64(blocking.rows), {}, [&](Value m, ValueRange) -> SmallVector<Value> {
         Rows at{ir.offset(elem, rows.base, ir.mul(m, rows.row)), rows.row, rows.column};
         Value to = ir.offset(elem, sums, ir.add(ir.mul(m, ir.i64(blocking.nc)), n));
         fetch(streams.first, m, n, false);
         fetch(streams.second, m, n, true);
-        tile(at, ir.sub(mCount, m), b, next, to, kCount, first);
+        SmallVector<Value> acc = tile(at, ir.sub(mCount, m), b, panels.row, next, kCount);
+        if (finish)
+          end(acc, to, first, m, ir.sub(mCount, m), {&*inPanel[0], &*inPanel[1]});
+        else
+          ir.when(first, [&] { store(acc, to); }, [&] { store(addStored(acc, to), to); });
         return {};
       });
       return {};
@@ -543,7 +605,7 @@ private:
     });
   }
 
-  void tile(Rows a, Value left, Value b, Value ahead, Value to, Value kCount, Value first) {
+  SmallVector<Value> tile(Rows a, Value left, Value b, Value bRow, Value ahead, Value kCount) {
     // A tensor ends at its last row, a packing buffer does not.
     SmallVector<Value> rowAt;
     for (int64_t r = 0; r < blocking.rows; ++r) {
@@ -556,10 +618,11 @@ private:
     auto type = VectorType::get({blocking.width}, elem);
     Value zero = ir.create<arith::ConstantOp>(ir.getZeroAttr(type));
     SmallVector<Value> start(2 * blocking.rows, zero);
-    SmallVector<Value> sums = ir.loop(ir.i64(0), kCount, ir.i64(1), start, [&](Value k, ValueRange acc) {
-      Value row = ir.offset(elem, b, ir.mul(k, ir.i64(blocking.panel)));
-      Value b0 = ir.create<LLVM::LoadOp>(type, row, 64);
-      Value b1 = ir.create<LLVM::LoadOp>(type, ir.offset(elem, row, ir.i64(blocking.width)), machine.vectorBytes);
+    return ir.loop(ir.i64(0), kCount, ir.i64(1), start, [&](Value k, ValueRange acc) {
+      Value row = ir.offset(elem, b, ir.mul(k, bRow));
+      Value b0 = ir.create<LLVM::LoadOp>(type, row, directB ? align : 64);
+      Value b1 = ir.create<LLVM::LoadOp>(type, ir.offset(elem, row, ir.i64(blocking.width)),
+                                         directB ? align : machine.vectorBytes);
       if (hasPanels()) {
         Value r = ir.offset(elem, ahead, ir.mul(k, ir.i64(blocking.panel)));
         ir.create<LLVM::Prefetch>(r, 0, 2, 1);
@@ -575,19 +638,50 @@ private:
       }
       return next;
     });
-    auto place = [&](size_t i) { return ir.offset(elem, to, ir.i64(i / 2 * blocking.nc + i % 2 * blocking.width)); };
+  }
+
+  Value placeInC(Value to, size_t i) {
+    return ir.offset(elem, to, ir.i64(i / 2 * blocking.nc + i % 2 * blocking.width));
+  }
+  void store(ArrayRef<Value> sums, Value to) {
+    for (auto [i, v] : llvm::enumerate(sums))
+      ir.create<LLVM::StoreOp>(v, placeInC(to, i), machine.vectorBytes);
+  }
+  SmallVector<Value> addStored(ArrayRef<Value> sums, Value to) {
+    SmallVector<Value> all;
+    for (auto [i, v] : llvm::enumerate(sums)) {
+      Value old = ir.create<LLVM::LoadOp>(v.getType(), placeInC(to, i), machine.vectorBytes);
+      all.push_back(ir.create<arith::AddFOp>(old, v));
+    }
+    return all;
+  }
+
+  /// The sums of a tile: kept in C until the last block of k, then finished where they are.
+  void end(ArrayRef<Value> acc, Value to, Value first, Value m, Value left, std::array<const Finish *, 2> panel) {
+    auto old = ir.create<scf::IfOp>(ValueRange(acc).getTypes(), first, /*withElseRegion=*/true);
+    {
+      OpBuilder::InsertionGuard guard(ir);
+      ir.setInsertionPointToStart(old.thenBlock());
+      ir.create<scf::YieldOp>(acc);
+      ir.setInsertionPointToStart(old.elseBlock());
+      ir.create<scf::YieldOp>(addStored(acc, to));
+    }
+    SmallVector<Value> sums(old.getResults());
     ir.when(
-        first,
+        panel[0]->last,
         [&] {
-          for (auto [i, v] : llvm::enumerate(sums))
-            ir.create<LLVM::StoreOp>(v, place(i), machine.vectorBytes);
+          Block &block = nest.getFinish().front();
+          for (int64_t r = 0; r < blocking.rows; ++r)
+            ir.when(ir.less(ir.i64(r), left), [&] {
+              for (int64_t v = 0; v < 2; ++v) {
+                Point point = panel[v]->point;
+                point.bind(block.getArgument(c.m), ir.add(panel[v]->m0, ir.add(m, ir.i64(r))));
+                point.bind(block.getArgument(numPar), Lane{Lane::Vector, sums[2 * r + v], {}});
+                point.emitRest(block);
+              }
+            });
         },
-        [&] {
-          for (auto [i, v] : llvm::enumerate(sums)) {
-            Value old = ir.create<LLVM::LoadOp>(type, place(i), machine.vectorBytes);
-            ir.create<LLVM::StoreOp>(Value(ir.create<arith::AddFOp>(old, v)), place(i), machine.vectorBytes);
-          }
-        });
+        [&] { store(sums, to); });
   }
 
   Ir &ir;
@@ -607,7 +701,9 @@ private:
   Value isPackedA;
   Value isDirect; ///< whether A is read where it is
   std::optional<PlainOperand> plain;
-  Value directRows, directColumns; ///< elements from one m, from one k to the next
+  std::optional<PlainOperand> directB; ///< B, read where it is
+  bool inRegisters;                    ///< what ends a sum is done before it is stored
+  Value directRows, directColumns;     ///< elements from one m, from one k to the next
   Buffer flags;
 };
 

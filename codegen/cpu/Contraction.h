@@ -59,6 +59,15 @@ std::optional<EndOperand> endOperand(tile::NestOp nest, const Contraction &c, bo
 /// How each index moves with a position of its block; nothing: not in equal steps.
 std::optional<llvm::SmallVector<int64_t>> slopes(mlir::ValueRange indices, mlir::BlockArgument position);
 
+/// B that is an element of memory of the kernel with neighbours along n, in rows of whole panels.
+std::optional<PlainOperand> plainB(tile::NestOp nest, const Contraction &c, int64_t panel);
+
+/// Whether what ends a sum may run in lanes along par dim n: what it reads and stores there are neighbours in memory of
+/// the program.
+bool finishesInLanes(tile::NestOp nest, int n);
+/// Whether all of that may be read and stored for whole panels.
+bool staysInside(tile::NestOp nest, int n, int64_t panel);
+
 /// Elements from one position to the next.
 mlir::Value step(Ir &ir, const Buffer &buffer, llvm::ArrayRef<int64_t> slopes);
 /// Whether elements so far apart share cache lines.

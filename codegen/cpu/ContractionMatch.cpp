@@ -41,9 +41,15 @@ int storeDim(tile::NestOp nest) {
     if (st.getIndices().empty())
       continue;
     Value last = st.getIndices().back();
-    // Through sums: the position may be offset.
-    while (auto add = last.getDefiningOp<arith::AddIOp>())
-      last = isa<BlockArgument>(add.getLhs()) || !isa<BlockArgument>(add.getRhs()) ? add.getLhs() : add.getRhs();
+    // Through sums and differences: the position may be offset.
+    while (Operation *op = last.getDefiningOp()) {
+      if (isa<arith::AddIOp>(op) && isa<BlockArgument>(op->getOperand(1)) && !isa<BlockArgument>(op->getOperand(0)))
+        last = op->getOperand(1);
+      else if (isa<arith::AddIOp, arith::SubIOp>(op))
+        last = op->getOperand(0);
+      else
+        break;
+    }
     if (auto arg = dyn_cast<BlockArgument>(last))
       if (arg.getOwner() == &nest.getFinish().front() && arg.getArgNumber() < nest.getNumPar())
         dim = arg.getArgNumber();
@@ -295,6 +301,80 @@ std::optional<EndOperand> cpu::endOperand(tile::NestOp nest, const Contraction &
     return end;
   }
   return std::nullopt;
+}
+
+/// Index n - lo along the last dim of memory of the kernel whose rows are whole panels: a panel that begins below hi
+/// ends in its row.
+static bool wholePanels(tile::NestOp nest, int n, Value buffer, Value last, int64_t panel) {
+  auto alloc = buffer.getDefiningOp<tile::AllocOp>();
+  auto sub = last.getDefiningOp<arith::SubIOp>();
+  std::optional<int64_t> extent = alloc ? constantOf(alloc.getExtents().back()) : std::nullopt;
+  return extent && *extent % panel == 0 && isa<tile::KernelOp>(alloc->getParentOp()) && sub &&
+         sub.getRhs() == nest.getParLo()[n];
+}
+
+std::optional<PlainOperand> cpu::plainB(tile::NestOp nest, const Contraction &c, int64_t panel) {
+  Block &body = nest.getBody().front();
+  PlainOperand plain;
+  if (c.b.size() == 1 && !c.b[0].divides && c.onA.empty() && c.onB.empty() && c.both.empty())
+    plain.load = c.b[0].value.getDefiningOp<tile::LoadOp>();
+  if (!plain.load || plain.load->getBlock() != &body || c.n >= int(nest.getNumPar()) ||
+      plain.load.getBuffer().getType().getElementType() != plain.load.getType() ||
+      !wholePanels(nest, c.n, plain.load.getBuffer(), plain.load.getIndices().back(), panel))
+    return std::nullopt;
+  for (Value index : plain.load.getIndices()) {
+    std::optional<int64_t> k = slope(index, body.getArgument(c.k)), n = slope(index, body.getArgument(c.n));
+    bool last = index == plain.load.getIndices().back();
+    if (!k || n != int64_t(last) || (last && *k))
+      return std::nullopt;
+    plain.k.push_back(*k);
+  }
+  TALLY("cpu: columns read where they are");
+  return plain;
+}
+
+bool cpu::finishesInLanes(tile::NestOp nest, int n) {
+  constexpr size_t kMost = 64; // it is written for every register of the tile
+  Block &block = nest.getFinish().front();
+  if (n >= int(nest.getNumPar()) || block.getOperations().size() > kMost)
+    return false;
+  BlockArgument at = block.getArgument(n);
+  for (Operation &op : block.without_terminator()) {
+    Value buffer;
+    ValueRange indices;
+    if (auto load = dyn_cast<tile::LoadOp>(op))
+      std::tie(buffer, indices) = std::tuple(load.getBuffer(), load.getIndices());
+    else if (auto store = dyn_cast<tile::StoreOp>(op))
+      std::tie(buffer, indices) = std::tuple(store.getBuffer(), store.getIndices());
+    else if (op.getNumRegions())
+      return false;
+    if (!buffer)
+      continue;
+    bool moves = false;
+    for (auto [d, index] : llvm::enumerate(indices)) {
+      std::optional<int64_t> s = slope(index, at);
+      bool last = d + 1 == indices.size();
+      if (!s || (*s && !(last && *s == 1)))
+        return false;
+      moves |= *s;
+    }
+    if ((moves || isa<tile::StoreOp>(op)) && (!moves || !buffer.getDefiningOp<tile::AllocOp>()))
+      return false;
+  }
+  return true;
+}
+
+bool cpu::staysInside(tile::NestOp nest, int n, int64_t panel) {
+  auto inside = [&](Value buffer, ValueRange indices) {
+    return indices.empty() || slope(indices.back(), nest.getFinish().getArgument(n)) == 0 ||
+           wholePanels(nest, n, buffer, indices.back(), panel);
+  };
+  return llvm::all_of(nest.getFinish().front(), [&](Operation &op) {
+    if (auto load = dyn_cast<tile::LoadOp>(op))
+      return inside(load.getBuffer(), load.getIndices());
+    auto store = dyn_cast<tile::StoreOp>(op);
+    return !store || inside(store.getBuffer(), store.getIndices());
+  });
 }
 
 Value cpu::step(Ir &ir, const Buffer &buffer, ArrayRef<int64_t> slopes) {

@@ -142,6 +142,15 @@ Value exp2(Formula &m, Value x) {
   return scale(m, m.add(q, m.f(1)), n);
 }
 
+/// 2^x to 1e-7, for what lies below a maximum: results below 2^-126 are 0. Exactly 1 at 0.
+Value exp2Below(Formula &m, Value x) {
+  x = limit(m, x, -127, 128);
+  auto [nf, n] = roundToInt(m, x);
+  Value f = m.sub(x, nf);
+  Value p = m.horner(f, {1.3264727e-3, 9.6715128e-3, 5.5507337e-2, 0.24022242, 0.69314698, 1});
+  return m.mul(p, power2(m, n));
+}
+
 Value expm1(Formula &m, Value x) {
   ExpParts e = splitExp(m, limit(m, x, -30, 89));
   // Half of it, so that 2^128 does not overflow early.
@@ -433,10 +442,17 @@ Value expand(Ir &ir, Operation *op, Helpers &helpers) {
     ir.create<scf::YieldOp>(near);
     return branch.getResult(0);
   };
-  if (isa<math::ExpOp>(op))
-    return choose(kExp, exp);
-  if (isa<math::Exp2Op>(op))
-    return choose(kExp2, exp2);
+  auto below = [&](auto exponential) {
+    return elem.isF32() && bitEnumContainsAll(exponential.getFastmath(), arith::FastMathFlags::afn);
+  };
+  if (auto exponential = dyn_cast<math::ExpOp>(op)) {
+    if (!below(exponential))
+      return choose(kExp, exp);
+    TALLY("cpu: exp below a maximum");
+    return exp2Below(m, m.mul(x, m.f(1.4426950408889634)));
+  }
+  if (auto exponential = dyn_cast<math::Exp2Op>(op))
+    return below(exponential) ? exp2Below(m, x) : choose(kExp2, exp2);
   if (isa<math::ExpM1Op>(op))
     return choose(kExpm1, expm1);
   if (isa<math::LogOp>(op))

@@ -528,8 +528,8 @@ void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &pla
 }
 
 /// The planned loops, in two versions when contiguity depends on the caller's strides.
-static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest) {
-  NestPlan plan = planNest(scope, machine, nest, /*callerUnit=*/true);
+static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, int shortDim = -1) {
+  NestPlan plan = planNest(scope, machine, nest, /*callerUnit=*/true, shortDim);
   Value unit;
   for (Value buffer : plan.unitBuffers) {
     Value one =
@@ -542,7 +542,7 @@ static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::Nest
   Scope contiguous = scope;
   for (Value buffer : plan.unitBuffers)
     contiguous.buffers[buffer].strides.back() = ir.i64(1);
-  NestPlan strided = planNest(scope, machine, nest, /*callerUnit=*/false);
+  NestPlan strided = planNest(scope, machine, nest, /*callerUnit=*/false, shortDim);
   // A small body may stand twice.
   strided.compact = std::distance(nest.getBody().front().begin(), nest.getBody().front().end()) > 8;
   ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan); }, [&] { emitLoops(ir, scope, nest, strided); });
@@ -570,9 +570,13 @@ void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp ne
                                               ir.createOrFold<arith::AndIOp>(atLeast(c->n, 5), atLeast(c->k, 4)));
   for (int d : c->outerRed)
     pays = ir.createOrFold<arith::AndIOp>(pays, atLeast(d, 1));
+  // Columns that are a block of rows are few where it does not pay: a decode step has one.
+  Value lo = c->n < int(nest.getNumPar()) ? nest.getParLo()[c->n] : Value();
+  Value hi = lo ? nest.getParHi()[c->n] : Value();
+  int few = lo && !constantOf(hi) && atMost(lo, hi) ? c->n : -1;
   ir.when(
       pays, [&] { emitContraction(ir, scope, machine, nest, *c, scratch, packed); },
-      [&] { emitPlanned(ir, scope, machine, nest); });
+      [&] { emitPlanned(ir, scope, machine, nest, few); });
 }
 
 int64_t cpu::nestScratch(const Machine &machine, tile::NestOp nest) {

@@ -22,8 +22,9 @@ struct NestPlan {
   /// Caller's tensors whose last stride must be 1 for the loads to be contiguous.
   llvm::SmallVector<mlir::Value> unitBuffers;
 };
-/// `callerUnit`: the last dims of the caller's tensors may be taken as contiguous, if checked.
-NestPlan planNest(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit);
+/// `callerUnit`: the last dims of the caller's tensors may be taken as contiguous, if checked. `shortDim`: a dim with a
+/// few positions, whatever its bounds say; -1: none.
+NestPlan planNest(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit, int shortDim = -1);
 
 /// A bound on hi - lo that the text of the bounds shows: of blocks (min(lo + 64, n)) and of steps (0 or 1).
 std::optional<int64_t> atMost(mlir::Value lo, mlir::Value hi, int depth = 4);

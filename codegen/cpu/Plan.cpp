@@ -73,12 +73,15 @@ struct Step {
 
 class Planner {
 public:
-  Planner(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit)
+  Planner(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit, int shortDim)
       : scope(scope), machine(machine), nest(nest), callerUnit(callerUnit) {
     numPar = nest.getNumPar();
     for (auto [lo, hi] : {std::pair(nest.getParLo(), nest.getParHi()), std::pair(nest.getInnerLo(), nest.getInnerHi())})
       for (auto [l, h] : llvm::zip(lo, hi))
         extents.push_back(std::max<double>(double(atMost(l, h).value_or(256)), 1));
+    constexpr double kFew = 2;
+    if (shortDim >= 0)
+      extents[shortDim] = std::min(extents[shortDim], kFew);
     for (BlockArgument arg : nest.getBody().getArguments())
       depends[arg] = 1u << arg.getArgNumber();
     if (!nest.getFinish().empty())
@@ -320,6 +323,6 @@ private:
 
 } // namespace
 
-NestPlan cpu::planNest(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit) {
-  return Planner(scope, machine, nest, callerUnit).best();
+NestPlan cpu::planNest(const Scope &scope, const Machine &machine, tile::NestOp nest, bool callerUnit, int shortDim) {
+  return Planner(scope, machine, nest, callerUnit, shortDim).best();
 }

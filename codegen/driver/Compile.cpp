@@ -194,7 +194,9 @@ private:
     pm.addNestedPass<attn::MixerOp>(createFactor());
     pm.addNestedPass<attn::MixerOp>(createSumBeforeRead());
     pm.addNestedPass<attn::MixerOp>(createSimplify());
+    pm.addNestedPass<attn::MixerOp>(createLateScale());
     pm.addPass(createAttnToTile());
+    pm.addNestedPass<tile::ProgramOp>(createStream());
   }
 
   bool toTarget() {

@@ -182,6 +182,7 @@ void Plan::storeAfterReductions() {
     if (stages[i].kind != StageKind::Reduce || !stages[i].readable || !stages[i].outputs.empty())
       continue;
     Value v = stages[i].value, kept = v;
+    bool stored = false; // an output keeps it anyway
     while (true) {
       // The users, looking through equations.
       SmallVector<Operation *> users;
@@ -192,15 +193,16 @@ void Plan::storeAfterReductions() {
             todo.push_back(user->getResult(0));
           else if (!llvm::is_contained(users, user))
             users.push_back(user);
+      stored = llvm::all_of(users, [](Operation *user) { return isa<attn::OutputOp>(user); });
       auto map = users.size() == 1 ? dyn_cast<attn::MapOp>(users[0]) : attn::MapOp();
       if (!map || attn::axesOf(map.getResult()) != attn::axesOf(v) || stageOf(map.getResult()) >= 0)
         break;
       kept = v = map.getResult();
     }
-    if (kept != stages[i].value)
-      TALLY("attn-to-tile: stored after what ends a reduction");
-    if (kept != stages[i].value)
-      addStage(kept, stages[i].why);
+    if (kept == stages[i].value || stored)
+      continue;
+    TALLY("attn-to-tile: stored after what ends a reduction");
+    addStage(kept, stages[i].why);
   }
 }
 

@@ -6,6 +6,7 @@
 //   %c = attn.const 64 : i64
 //   %r = attn.map sqrt(attn.map to_f64(%c))       ->  attn.const 8.0 : f64
 //   attn.map pow(%x, 3.0)                         ->  %x * (%x * %x)
+//   attn.map div(%sum, sqrt(attn.extent "d"))     ->  %sum * (1 / sqrt(...)), for a sum of products
 //   (%e div 3) * 3 + %e mod 3                     ->  %e
 //   attn.read %x [i = attn.index "i"]             ->  %x
 //   attn.reduce sum [j] %x guard %true            ->  attn.reduce sum [j] %x
@@ -301,6 +302,45 @@ Value foldMap(MapOp op, Bounds &bounds) {
   }
 }
 
+/// A number made of extents alone, neither tiny nor huge: #d, sqrt(#d), converted in any way.
+bool isOfExtents(Value v) {
+  v = lookThrough(v);
+  if (v.getDefiningOp<attn::ExtentOp>())
+    return true;
+  if (std::optional<double> c = constReal(v))
+    return std::fabs(*c) > 0x1p-60 && std::fabs(*c) < 0x1p60;
+  auto map = v.getDefiningOp<MapOp>();
+  if (!map)
+    return false;
+  switch (map.getFn()) {
+  case MapFn::ToF32:
+  case MapFn::ToF64:
+  case MapFn::Sqrt:
+    return isOfExtents(map.getArgs()[0]);
+  default:
+    return false;
+  }
+}
+
+/// sum(x * y) / sqrt(#d) as a product with the reciprocal: a division takes as long as ten products. Only of a sum of
+/// products, which is rounded anyway: the quotient of others may be meant to be a whole number. Null for any other map.
+Value foldScale(MapOp op) {
+  if (op.getFn() != MapFn::Div || !typeOf(op.getResult()).getElem().isF32())
+    return {};
+  Value x = op.getArgs()[0], by = op.getArgs()[1];
+  auto sum = lookThrough(x).getDefiningOp<ReduceOp>();
+  SmallVector<Value> factors;
+  if (sum)
+    addFactors(sum.getSource(), factors);
+  if (factors.size() < 2 || sum.getRed() != Reduction::Sum || !isOfExtents(by))
+    return {};
+  Build b(op);
+  auto narrow = lookThrough(by).getDefiningOp<MapOp>();
+  if (narrow && narrow.getFn() == MapFn::ToF32 && typeOf(narrow.getArgs()[0]).getElem().isF64())
+    by = narrow.getArgs()[0]; // rounded once
+  return b.mul(x, b.convert(b.div(b.number(1, by), by), b.f32()));
+}
+
 /// x to a small whole power as products; null when it is none.
 Value foldPower(MapOp op) {
   constexpr double kMost = 8;
@@ -455,6 +495,8 @@ bool Simplify::fold(MixerOp mixer, const AxisTable &table) {
         TALLY("simplify: a flat position put together again");
       if (!with && (with = foldPower(map)))
         TALLY("simplify: a small whole power");
+      if (!with && (with = foldScale(map)))
+        TALLY("simplify: a sum of products scaled by a reciprocal");
       if (!with && (with = foldMap(map, bounds)))
         tallyFold(map.getFn());
     } else if (auto read = dyn_cast<ReadOp>(op))

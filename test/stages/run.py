@@ -25,7 +25,9 @@ PASSES = [
     ("factor", "builtin.module(attn.mixer(attn-factor))"),
     ("sum-before-read", "builtin.module(attn.mixer(attn-sum-before-read))"),
     ("simplify", "builtin.module(attn.mixer(attn-simplify))"),
+    ("late-scale", "builtin.module(attn.mixer(attn-late-scale))"),
     ("tile", "builtin.module(attn-to-tile)"),
+    ("stream", "builtin.module(tile.program(tile-stream))"),
     ("vector", f"builtin.module(tile-to-vector{{vector-bytes={VECTOR_BYTES}}})"),
     ("cse", "builtin.module(cse)"),
     ("math", "builtin.module(cpu-expand-math)"),
@@ -67,7 +69,7 @@ def check(args, path, mixer):
         if args.keep:
             with open(os.path.join(args.keep, f"{mixer}.{name}.mlir"), "wb") as f:
                 f.write(text)
-        if name == "tile":
+        if name == "stream":
             compare("tile", text, direct("tile"))
     for stage in ("llvm", "obj"):
         compare(stage, call([os.path.join(tools, "attn-translate"), f"--to={stage}", f"--arch={ARCH}"], text), direct(stage))

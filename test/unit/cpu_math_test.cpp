@@ -132,6 +132,29 @@ TEST(CpuMathExact, KeepsFixedPoints) {
   }
 }
 
+// What lies below a maximum: results below the smallest normal number are 0, and 1e-7 of 1 is enough far from 0.
+TEST(CpuMathExact, ExpBelowAMaximum) {
+  for (auto [op, exact] : {std::pair("math.exp %a fastmath<afn>", static_cast<double (*)(double)>(std::exp)),
+                           std::pair("math.exp2 %a fastmath<afn>", static_cast<double (*)(double)>(std::exp2))}) {
+    Kernel kernel(withType(unary(op, "f32"), "f32"));
+    ASSERT_EQ(kernel.error, "");
+    std::vector<float> arguments{0.0f, -INFINITY, NAN, INFINITY, -3.4e38f, -1e4f};
+    for (float x = -140; x < 60; x += 0.01f)
+      arguments.push_back(x);
+    Array<float> x({int64_t(arguments.size())}), o({int64_t(arguments.size())});
+    std::copy(arguments.begin(), arguments.end(), x.data.begin());
+    kernel.run({int64_t(arguments.size())}, {x.arg(), o.arg()});
+    EXPECT_EQ(o.data[0], 1.0f);
+    EXPECT_EQ(o.data[1], 0.0f);
+    EXPECT_TRUE(std::isnan(o.data[2]));
+    EXPECT_EQ(o.data[3], INFINITY);
+    for (size_t i = 4; i < arguments.size(); ++i) {
+      double at = arguments[i], want = exact(at);
+      EXPECT_LE(std::abs(o.data[i] - want), want * 1.5e-7 * (2 + std::abs(at)) + 1.2e-38) << op << " at " << at;
+    }
+  }
+}
+
 // A multiplication that underflows takes many times as long: masks make such logits by the thousand.
 TEST(CpuMathExact, LeavesMaskedLogitsWithoutUnderflow) {
   for (const char *op : {"math.exp", "math.exp2"}) {

@@ -7,12 +7,10 @@
 // CHECK-NOT: math.fma %{{.*}} : vector<16xf32>
 // CHECK-LABEL: llvm.func internal @loops0(
 // CHECK-LABEL: llvm.func internal @kernel0(
-// CHECK: llvm.call @loops0(
-// CHECK: llvm.call @[[TILES:tiles_f32.*]](%
+// CHECK: llvm.call @[[LOOPS:loops[0-9]+]](
 // CHECK-NOT: math.fma %{{.*}} : vector<16xf32>
 // CHECK-LABEL: llvm.func internal @kernel1(
-// CHECK: llvm.call @loops0(
-// CHECK: llvm.call @[[TILES]](%
+// CHECK: llvm.call @[[LOOPS]](
 // CHECK-NOT: math.fma %{{.*}} : vector<16xf32>
 // CHECK-LABEL: llvm.func @run(
 tile.program @two symbols ["n"] {
@@ -21,8 +19,9 @@ tile.program @two symbols ["n"] {
   %c1 = arith.constant 1 : i64
   %x = tile.arg input 0 "x" : !tile.buf<f32, 2>
   %y = tile.arg input 1 "y" : !tile.buf<f32, 2>
+  %w = tile.arg input 2 "w" : !tile.buf<f32, 2>
   %z = tile.arg output 0 "z" : !tile.buf<f32, 2>
-  %w = tile.alloc [%n, %n] : !tile.buf<f32, 2>
+  %u = tile.arg output 1 "u" : !tile.buf<f32, 2>
   tile.kernel grid [%g = %c1] {
     tile.nest par [%i = %c0 to %n, %j = %c0 to %n] red [%k = %c0 to %n] {
       %a = tile.load %x[%i, %k] : !tile.buf<f32, 2>
@@ -30,7 +29,7 @@ tile.program @two symbols ["n"] {
       %p = arith.mulf %a, %b : f32
       tile.yield %p : f32
     } combine [sum] finish(%i: i64, %j: i64, %sum: f32) {
-      tile.store %sum, %w[%i, %j] : !tile.buf<f32, 2>
+      tile.store %sum, %u[%i, %j] : !tile.buf<f32, 2>
     }
   }
   tile.kernel grid [%g = %c1] {

@@ -1,0 +1,236 @@
+//===- Factors that a sum does not run over are multiplied after it --------===//
+//
+//   %r = select(%z == 0, 0, 1 / %z)                 ; 1 over the sum of a softmax
+//   %o = reduce sum [j] (select(%g, %p * %r, 0) * %v)
+// becomes
+//   %o = reduce sum [j] (select(%g, %p, 0) * %v) * %r
+//
+// and, where %g leaves a range, %z = reduce sum [j] %p guard %g sums select(%g, %p, 0), so that these alone are stored.
+// No pass over all weights normalises them, and they need no sum over all keys before they are used. The same for %p /
+// %z, where %z is a sum over the same axes without a guard; over nothing, both are 0.
+//
+// Only where nothing else reads the normalised weights, and where the sum takes all that %z takes: 0 * NaN is not 0,
+// and a sum over nothing is 0 whatever the factor. %r is NaN only where some %p is, which makes the row NaN either way;
+// where %z adds the sums over several sets, a sum over one of them in which nothing is left (its maximum is -inf) stays
+// as it is.
+//
+// Not inside recurrences: their steps are scheduled as they are written.
+// Assumes attn-simplify, which makes equal ops one. Pinned by test/passes/attn/late-scale.mlir.
+//===----------------------------------------------------------------------===//
+#include "passes/Passes.h"
+#include "passes/attn/Build.h"
+#include "runtime/Tally.h"
+
+using namespace mlir;
+
+namespace attnc {
+#define GEN_PASS_DEF_LATESCALE
+#include "passes/Passes.h.inc"
+
+using namespace attn;
+namespace {
+
+MapOp mapOf(Value v, MapFn fn) {
+  auto map = lookThrough(v).getDefiningOp<MapOp>();
+  return map && map.getFn() == fn ? map : MapOp();
+}
+
+bool isNumber(Value v, double number) {
+  auto c = lookThrough(v).getDefiningOp<ConstOp>();
+  auto real = c ? dyn_cast<FloatAttr>(c.getValue()) : FloatAttr();
+  return real && real.getValueAsDouble() == number;
+}
+
+/// The z of select(z == 0, 0, 1 / z), or null.
+Value safeReciprocal(Value v) {
+  MapOp choice = mapOf(v, MapFn::Select);
+  if (!choice || !isNumber(choice.getArgs()[1], 0))
+    return {};
+  MapOp none = mapOf(choice.getArgs()[0], MapFn::Eq), div = mapOf(choice.getArgs()[2], MapFn::Div);
+  bool is = none && div && isNumber(none.getArgs()[1], 0) && isNumber(div.getArgs()[0], 1) &&
+            lookThrough(none.getArgs()[0]) == lookThrough(div.getArgs()[1]);
+  return is ? lookThrough(div.getArgs()[1]) : Value();
+}
+
+/// Made of comparisons of sums of positions: it leaves a part of an axis, not scattered positions.
+bool isRange(Value v) {
+  v = lookThrough(v);
+  if (v.getDefiningOp<IndexOp>() || v.getDefiningOp<ConstOp>() || v.getDefiningOp<attn::ExtentOp>())
+    return true;
+  auto map = v.getDefiningOp<MapOp>();
+  if (!map)
+    return false;
+  switch (map.getFn()) {
+  case MapFn::And:
+  case MapFn::Le:
+  case MapFn::Lt:
+  case MapFn::Ge:
+  case MapFn::Gt:
+  case MapFn::Add:
+  case MapFn::Sub:
+    return llvm::all_of(map.getArgs(), isRange);
+  default:
+    return false;
+  }
+}
+
+/// A normalised weight, and the sums that take it.
+class Weight {
+public:
+  Weight(MapOp op, const AxisTable &table) : op_(op), table_(table) {}
+
+  bool match() {
+    Value p, z;
+    if (op_.getFn() == MapFn::Div) {
+      p = op_.getArgs()[0];
+      z = divisor_ = op_.getArgs()[1];
+    } else if (op_.getFn() == MapFn::Mul && op_.getArgs().size() == 2) {
+      for (unsigned i : {0u, 1u})
+        if (Value sum = safeReciprocal(op_.getArgs()[i]); sum && !z) {
+          reciprocal_ = op_.getArgs()[i];
+          p = op_.getArgs()[1 - i];
+          z = sum;
+        }
+    }
+    if (!z || p.getType() != op_.getResult().getType() || !findOwn(z, p))
+      return false;
+    reduced_ = axesFrom(own_.getAxes());
+    for (StringAttr axis : reduced_)
+      if (hasAxis(divisor_ ? divisor_ : reciprocal_, axis))
+        return false;
+    bool isWhole = own_.getResult() == lookThrough(z);
+    if (divisor_ && (!isWhole || own_.getGuard()))
+      return false;
+    if (!isWhole && !(max_ = maxOf(own_)))
+      return false;
+    unscaled_ = p;
+    return collect(op_.getResult(), !own_.getGuard(), 0) && !sums_.empty();
+  }
+
+  void rewrite() {
+    TALLY("late-scale: a factor multiplied after the sum");
+    for (ReduceOp sum : sums_) {
+      Build b(sum.getOperation());
+      b.builder().setInsertionPointAfter(sum);
+      Value scaled = scale(b, sum.getResult());
+      sum.getResult().replaceUsesWithIf(scaled, [&](OpOperand &use) { return !made_.contains(use.getOwner()); });
+    }
+    op_.getResult().replaceAllUsesWith(unscaled_);
+    if (guarded_ && isRange(own_.getGuard()) && lookThrough(own_.getSource()) == lookThrough(unscaled_))
+      own_.getSourceMutable().assign(guarded_);
+    op_.erase();
+  }
+
+private:
+  static constexpr int kDeep = 16;
+
+  /// The term of z that adds these weights alone.
+  bool findOwn(Value z, Value p) {
+    if (MapOp add = mapOf(z, MapFn::Add))
+      return findOwn(add.getArgs()[0], p) || findOwn(add.getArgs()[1], p);
+    auto sum = lookThrough(z).getDefiningOp<ReduceOp>();
+    if (!sum || sum.getRed() != Reduction::Sum || lookThrough(sum.getSource()) != lookThrough(p))
+      return false;
+    own_ = sum;
+    return true;
+  }
+
+  /// The maximum of the exponents that a sum adds, or null.
+  static Value maxOf(ReduceOp sum) {
+    MapOp exp = mapOf(sum.getSource(), MapFn::Exp), by = exp ? mapOf(exp.getArgs()[0], MapFn::Sub) : MapOp();
+    if (by)
+      for (Operation *user : by.getArgs()[0].getUsers())
+        if (auto max = dyn_cast<ReduceOp>(user);
+            max && max.getRed() == Reduction::Max && max.getGuard() == sum.getGuard() && max.getAxes() == sum.getAxes())
+          return max.getResult();
+    return {};
+  }
+
+  /// Follows every use to a sum over what z adds; `guarded`: it is 0 where z adds nothing.
+  bool collect(Value v, bool guarded, int depth) {
+    if (depth > kDeep)
+      return false;
+    for (OpOperand &use : v.getUses()) {
+      Operation *user = use.getOwner();
+      if (auto sum = dyn_cast<ReduceOp>(user)) {
+        if (sum.getRed() != Reduction::Sum || use.get() != sum.getSource() || sum.getGuard() || !guarded ||
+            axesFrom(sum.getAxes()) != reduced_)
+          return false;
+        if (chosen(sum.getResult(), 0))
+          return false;
+        sums_.push_back(sum);
+        continue;
+      }
+      if (auto equation = dyn_cast<EquationOp>(user)) {
+        if (equation.getCycle() || !collect(equation.getResult(), guarded, depth + 1))
+          return false;
+        continue;
+      }
+      auto map = dyn_cast<MapOp>(user);
+      if (!map || !seen_.insert(map).second) // a square
+        return false;
+      bool choice = map.getFn() == MapFn::Select && use.getOperandNumber() == 1 && isNumber(map.getArgs()[2], 0);
+      if (choice && !guarded && map.getArgs()[0] == own_.getGuard()) {
+        guarded_ = map.getResult();
+        if (!collect(guarded_, true, depth + 1))
+          return false;
+      } else if (map.getFn() != MapFn::Mul || !collect(map.getResult(), guarded, depth + 1)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /// Whether some rows take it and others do not: what normalises it would be computed for those rows alone, row by
+  /// row.
+  static bool chosen(Value v, int depth) {
+    return depth < kDeep && llvm::any_of(
+                                v.getUsers(),
+                                [&](Operation *user) {
+                                  auto map = dyn_cast<MapOp>(user);
+                                  auto equation = dyn_cast<EquationOp>(user);
+                                  return (map && map.getFn() == MapFn::Select) ||
+                                         (equation && chosen(equation.getResult(), depth + 1));
+                                });
+  }
+
+  Value scale(Build &b, Value sum) {
+    auto note = [&](Value v) {
+      made_.insert(v.getDefiningOp());
+      return v;
+    };
+    if (reciprocal_) {
+      Value all = note(b.mul(sum, reciprocal_));
+      return !max_ ? all : note(b.select(b.eq(max_, b.number(-Build::inf, max_)), sum, all));
+    }
+    Value some;
+    for (StringAttr axis : reduced_)
+      some = b.andOf(b.map(MapFn::Gt, {b.extent(table_, table_.extent(axis)), b.integer(0)}), some);
+    return b.select(some, note(b.div(sum, divisor_)), b.number(0, sum));
+  }
+
+  MapOp op_;
+  const AxisTable &table_;
+  Value reciprocal_, divisor_; ///< one of the two
+  ReduceOp own_;               ///< the sum of the weights
+  Value max_;                  ///< where z has terms of other sets too: the maximum of this one
+  Value unscaled_, guarded_;
+  Axes reduced_;
+  SmallVector<ReduceOp> sums_;
+  llvm::DenseSet<Operation *> seen_, made_;
+};
+
+struct LateScale : impl::LateScaleBase<LateScale> {
+  using Base::Base;
+  void runOnOperation() override {
+    MixerOp mixer = getOperation();
+    AxisTable table(mixer);
+    llvm::DenseMap<Operation *, unsigned> cyclic = cycleParts(mixer);
+    for (MapOp op : llvm::to_vector(mixer.getBody()->getOps<MapOp>()))
+      if (Weight weight(op, table); !cyclic.count(op) && weight.match())
+        weight.rewrite();
+  }
+};
+
+} // namespace
+} // namespace attnc
