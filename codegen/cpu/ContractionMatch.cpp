@@ -225,28 +225,37 @@ Value cpu::product(OpBuilder &b, Location loc, Type elem, ArrayRef<Contraction::
 }
 
 /// How an index moves with a position; nothing: not in equal steps.
-static std::optional<int64_t> slope(Value v, BlockArgument position) {
+static std::optional<int64_t> slope(Value v, BlockArgument position, DenseMap<Value, std::optional<int64_t>> &known) {
   if (v == position)
     return 1;
   Operation *op = v.getDefiningOp();
   if (!op || op->getBlock() != position.getOwner())
     return 0;
-  SmallVector<int64_t> slopes;
+  if (auto at = known.find(v); at != known.end())
+    return at->second;
+  SmallVector<uint64_t> slopes; // they wrap, as the positions do
   for (Value operand : op->getOperands()) {
     if (isa<tile::BufType>(operand.getType()))
       continue;
-    std::optional<int64_t> s = slope(operand, position);
+    std::optional<int64_t> s = slope(operand, position, known);
     if (!s)
       return std::nullopt;
     slopes.push_back(*s);
   }
-  if (llvm::all_of(slopes, [](int64_t s) { return s == 0; }))
-    return 0;
-  if (isa<arith::AddIOp>(op))
-    return slopes[0] + slopes[1];
-  if (isa<arith::SubIOp>(op))
-    return slopes[0] - slopes[1];
-  return std::nullopt;
+  std::optional<int64_t> all;
+  if (llvm::all_of(slopes, [](uint64_t s) { return s == 0; }))
+    all = 0;
+  else if (isa<arith::AddIOp>(op))
+    all = int64_t(slopes[0] + slopes[1]);
+  else if (isa<arith::SubIOp>(op))
+    all = int64_t(slopes[0] - slopes[1]);
+  known[v] = all;
+  return all;
+}
+
+static std::optional<int64_t> slope(Value v, BlockArgument position) {
+  DenseMap<Value, std::optional<int64_t>> known;
+  return slope(v, position, known);
 }
 
 std::optional<SmallVector<int64_t>> cpu::slopes(ValueRange indices, BlockArgument position) {

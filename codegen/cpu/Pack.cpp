@@ -119,8 +119,10 @@ private:
 
   /// Notes the positions that a value of the body depends on; false: it depends on more than positions.
   bool collect(Value v) {
-    if (matchPattern(v, m_Constant()) || !inKernel(v) || dims.contains(v))
+    if (matchPattern(v, m_Constant()) || !inKernel(v) || dims.contains(v) || collected.contains(v))
       return true;
+    if (!isa<BlockArgument>(v))
+      collected.insert(v); // what is wrong with it was said at the first time
     if (auto arg = dyn_cast<BlockArgument>(v)) {
       if (arg.getOwner() != &body && arg.getOwner() != &kernel.getBody().front())
         return false;
@@ -139,14 +141,19 @@ private:
 
   /// The positions that one value depends on.
   void positions(Value v, llvm::SmallSetVector<Value, 4> &on) {
-    if (isa<BlockArgument>(v)) {
-      if (dims.contains(v))
-        on.insert(v);
-      return;
+    DenseSet<Value> seen;
+    SmallVector<Value> todo{v};
+    while (!todo.empty()) {
+      Value at = todo.pop_back_val();
+      if (!seen.insert(at).second)
+        continue;
+      if (isa<BlockArgument>(at)) {
+        if (dims.contains(at))
+          on.insert(at);
+      } else if (inKernel(at)) {
+        llvm::append_range(todo, at.getDefiningOp()->getOperands());
+      }
     }
-    if (inKernel(v))
-      for (Value o : v.getDefiningOp()->getOperands())
-        positions(o, on);
   }
 
   /// Some load has an index of its own for every position.
@@ -341,6 +348,7 @@ private:
   DenseSet<Value> written;
   llvm::SetVector<Value> dims; ///< positions, of the nest and of the grid, that the operand depends on
   DenseSet<Operation *> loads;
+  DenseSet<Value> collected;
   Total row, k;
   SmallVector<Value> extents, grid; ///< of the memory, of the kernel that packs
   IRMapping map;

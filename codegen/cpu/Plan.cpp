@@ -126,6 +126,16 @@ private:
   Step step(Value v, unsigned dim) {
     if (!(depends.lookup(v) >> dim & 1))
       return {};
+    // Remembered: a value that is used twice at each of many levels has as many paths to it as there are leaves of a
+    // tree.
+    if (auto known = steps.find({v, dim}); known != steps.end())
+      return known->second;
+    Step found = findStep(v, dim);
+    steps[{v, dim}] = found;
+    return found;
+  }
+
+  Step findStep(Value v, unsigned dim) {
     auto arg = dyn_cast<BlockArgument>(v);
     if (arg)
       return {Step::Constant, 1};
@@ -141,12 +151,13 @@ private:
       Step moving = a.kind == Step::None ? b : a;
       auto factor = constantOf(op->getOperand(a.kind == Step::None ? 0 : 1));
       if (moving.kind == Step::Constant && factor)
-        return {*factor ? Step::Constant : Step::None, moving.by * *factor};
+        return {*factor ? Step::Constant : Step::None, int64_t(uint64_t(moving.by) * uint64_t(*factor))};
       return {Step::Strided, 0};
     }
     if (a.kind == Step::Strided || b.kind == Step::Strided)
       return {Step::Strided, 0};
-    int64_t by = isa<arith::AddIOp>(op) ? a.by + b.by : a.by - b.by;
+    uint64_t x = a.by, y = b.by; // wraps, as the positions do
+    int64_t by = isa<arith::AddIOp>(op) ? x + y : x - y;
     return {by ? Step::Constant : Step::None, by};
   }
 
@@ -317,6 +328,7 @@ private:
   int storeDim = -1; ///< of the plan that is looked at
   unsigned numPar;
   SmallVector<double> extents;
+  DenseMap<std::pair<Value, unsigned>, Step> steps;
   DenseMap<Value, unsigned> depends; ///< dims a value depends on, as bits
   bool wide = false, narrow = false;
 };
