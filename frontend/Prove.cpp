@@ -81,7 +81,9 @@ bool Prover::nonNegative(const Poly &p, const Facts &facts, int depth) {
 }
 
 std::vector<Prover::Facts> Prover::consequences(const Node *n, bool positive, int depth) {
-  if (depth > 20)
+  constexpr int kDeep = 20, kVisits = 2048; // conditions that use others twice have many paths
+  visits_ = depth ? visits_ + 1 : 0;
+  if (depth > kDeep || visits_ > kVisits)
     return {Facts{}};
   if (n->op == Op::Tensor)
     if (const Node *b = bodyOf(n))

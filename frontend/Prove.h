@@ -77,6 +77,7 @@ private:
   bool directly(Poly p);
   // Prove.cpp: what follows from facts.
   bool prove(const Node *pred, bool positive, const Facts &facts, int depth);
+  int visits_ = 0; ///< of consequences(), in one call from outside
   std::vector<Facts> consequences(const Node *pred, bool positive, int depth);
   bool nonNegative(const Poly &p, const Facts &facts, int depth);
 

@@ -125,12 +125,18 @@ void addTerm(Poly &p, const Monomial &m, int64_t c) {
     p.erase(m);
 }
 
-Poly toPoly(const ExtentRef &e);
+/// Of one expression and all in it: parts that are used twice at many levels are looked at once.
+using Polys = std::map<const Extent *, Poly>;
+const Poly &toPoly(const ExtentRef &e, Polys &known);
+Poly toPoly(const ExtentRef &e) {
+  Polys known;
+  return toPoly(e, known);
+}
 
-Poly atomOf(const ExtentRef &e) {
+Poly atomOf(const ExtentRef &e, Polys &known) {
   std::vector<std::string> keys;
   for (const ExtentRef &a : e->args)
-    keys.push_back(polyKey(toPoly(a)));
+    keys.push_back(polyKey(toPoly(a, known)));
   ExtentOp op = e->op;
   if (op == ExtentOp::Gt || op == ExtentOp::Ge) { // one spelling for both directions
     std::reverse(keys.begin(), keys.end());
@@ -157,7 +163,7 @@ Poly atomOf(const ExtentRef &e) {
   return p;
 }
 
-Poly toPoly(const ExtentRef &e) {
+Poly polyOf(const ExtentRef &e, Polys &known) {
   Poly p;
   switch (e->op) {
   case ExtentOp::Const:
@@ -171,16 +177,17 @@ Poly toPoly(const ExtentRef &e) {
   case ExtentOp::Sub:
     for (size_t i = 0; i < e->args.size(); ++i) {
       bool minus = e->op == ExtentOp::Sub && (i > 0 || e->args.size() == 1);
-      for (auto &[m, c] : toPoly(e->args[i]))
+      for (auto &[m, c] : toPoly(e->args[i], known))
         addTerm(p, m, minus ? wrapSub(0, c) : c);
     }
     return p;
   case ExtentOp::Mul: {
     p[{}] = 1;
     for (const ExtentRef &a : e->args) {
-      Poly q = toPoly(a), r;
+      const Poly &q = toPoly(a, known);
+      Poly r;
       if (p.size() * q.size() > kMaxTerms)
-        return atomOf(e);
+        return atomOf(e, known);
       for (auto &[m1, c1] : p)
         for (auto &[m2, c2] : q) {
           Monomial m(m1);
@@ -193,8 +200,15 @@ Poly toPoly(const ExtentRef &e) {
     return p;
   }
   default:
-    return atomOf(e);
+    return atomOf(e, known);
   }
+}
+
+const Poly &toPoly(const ExtentRef &e, Polys &known) {
+  auto at = known.find(e.get());
+  if (at == known.end())
+    at = known.emplace(e.get(), polyOf(e, known)).first;
+  return at->second;
 }
 
 bool isSum(ExtentOp op) { return op == ExtentOp::Add || op == ExtentOp::Sub || op == ExtentOp::Mul; }
@@ -338,46 +352,87 @@ ExtentRef extentMake(ExtentOp op, std::vector<ExtentRef> args) {
 
 //===- Evaluating ---------------------------------------------------------===//
 
-std::optional<int64_t> extentEval(const ExtentRef &e, const std::vector<int64_t> &symbols) {
-  switch (e->op) {
-  case ExtentOp::Const:
+namespace {
+/// What a function of an expression gives for its parts: those that are used twice at many levels are looked at once.
+/// The first parts are not worth remembering.
+template <typename Result> class Parts {
+public:
+  template <typename Find> Result of(const ExtentRef &e, Find find) {
+    constexpr int kFew = 64;
+    if (++seen_ <= kFew)
+      return find();
+    if (auto at = known_.find(e.get()); at != known_.end())
+      return at->second;
+    Result result = find();
+    known_[e.get()] = result;
+    return result;
+  }
+
+private:
+  int seen_ = 0;
+  std::map<const Extent *, Result> known_;
+};
+
+std::optional<int64_t> eval(const ExtentRef &e, const std::vector<int64_t> &symbols,
+                            Parts<std::optional<int64_t>> &parts) {
+  if (e->op == ExtentOp::Const)
     return e->value;
-  case ExtentOp::Symbol:
+  if (e->op == ExtentOp::Symbol) {
     if (e->symbol < 0 || e->symbol >= static_cast<int>(symbols.size()) || symbols[e->symbol] == -1)
       return std::nullopt;
     return symbols[e->symbol];
-  default:
-    break;
   }
-  std::optional<int64_t> v;
-  for (size_t i = 0; i < e->args.size(); ++i) {
-    std::optional<int64_t> a = extentEval(e->args[i], symbols);
-    if (!a)
-      return std::nullopt;
-    if (e->args.size() == 1)
-      return applyUnary(e->op, *a);
-    v = i == 0 ? *a : apply(e->op, *v, *a);
-  }
-  return v;
+  return parts.of(e, [&]() -> std::optional<int64_t> {
+    std::optional<int64_t> v;
+    for (size_t i = 0; i < e->args.size(); ++i) {
+      std::optional<int64_t> a = eval(e->args[i], symbols, parts);
+      if (!a)
+        return std::nullopt;
+      if (e->args.size() == 1)
+        return applyUnary(e->op, *a);
+      v = i == 0 ? *a : apply(e->op, *v, *a);
+    }
+    return v;
+  });
 }
 
-ExtentRef extentSpecialise(const ExtentRef &e, const std::vector<int64_t> &values) {
+ExtentRef specialise(const ExtentRef &e, const std::vector<int64_t> &values, Parts<ExtentRef> &parts) {
   if (e->op == ExtentOp::Const)
     return e;
   if (e->op == ExtentOp::Symbol) {
     bool known = e->symbol >= 0 && e->symbol < static_cast<int>(values.size()) && values[e->symbol] >= 0;
     return known ? extentConst(values[e->symbol]) : e;
   }
-  std::vector<ExtentRef> args;
-  for (const ExtentRef &a : e->args)
-    args.push_back(extentSpecialise(a, values));
-  return extentMake(e->op, std::move(args));
+  return parts.of(e, [&] {
+    std::vector<ExtentRef> args;
+    for (const ExtentRef &a : e->args)
+      args.push_back(specialise(a, values, parts));
+    return extentMake(e->op, std::move(args));
+  });
+}
+
+bool uses(const ExtentRef &e, int symbol, Parts<bool> &parts) {
+  if (e->op == ExtentOp::Symbol)
+    return e->symbol == symbol;
+  return parts.of(e, [&] {
+    return std::any_of(e->args.begin(), e->args.end(), [&](const ExtentRef &a) { return uses(a, symbol, parts); });
+  });
+}
+} // namespace
+
+std::optional<int64_t> extentEval(const ExtentRef &e, const std::vector<int64_t> &symbols) {
+  Parts<std::optional<int64_t>> parts;
+  return eval(e, symbols, parts);
+}
+
+ExtentRef extentSpecialise(const ExtentRef &e, const std::vector<int64_t> &values) {
+  Parts<ExtentRef> parts;
+  return specialise(e, values, parts);
 }
 
 bool extentUses(const ExtentRef &e, int symbol) {
-  if (e->op == ExtentOp::Symbol)
-    return e->symbol == symbol;
-  return std::any_of(e->args.begin(), e->args.end(), [&](const ExtentRef &a) { return extentUses(a, symbol); });
+  Parts<bool> parts;
+  return uses(e, symbol, parts);
 }
 
 //===- Text ---------------------------------------------------------------===//

@@ -203,8 +203,29 @@ std::optional<Linear> Graph::linear(Sym sym) {
   return l;
 }
 
+template <typename Result>
+template <typename Find>
+Result Graph::Parts<Result>::of(Value v, const SymEnv &env, Find find) {
+  if (depth == 0)
+    known.clear();
+  Seen key{v.getAsOpaquePointer(), {env.begin(), env.end()}};
+  if (auto at = known.find(key); at != known.end())
+    return at->second;
+  ++depth;
+  Result result = find();
+  --depth;
+  known[key] = result;
+  return result;
+}
+
 std::optional<Linear> Graph::linear(Value v, const SymEnv &env) {
   v = resolve(v);
+  if (!v.getDefiningOp<attn::MapOp>())
+    return findLinear(v, env);
+  return linears_.of(v, env, [&] { return findLinear(v, env); });
+}
+
+std::optional<Linear> Graph::findLinear(Value v, const SymEnv &env) {
   Linear l;
   Operation *op = v.getDefiningOp();
   if (auto constant = attn::constInt(v)) {
@@ -261,6 +282,10 @@ ExtentRef Graph::asExtent(Sym sym) {
 
 ExtentRef Graph::asExtent(Value v, const SymEnv &env) {
   v = resolve(v);
+  return extents_.of(v, env, [&] { return findExtent(v, env); });
+}
+
+ExtentRef Graph::findExtent(Value v, const SymEnv &env) {
   if (auto constant = attn::constInt(v))
     return extentConst(*constant);
   if (auto extent = v.getDefiningOp<attn::ExtentOp>())

@@ -127,12 +127,24 @@ public:
   const Expr &expr(Sym sym) const { return exprs_[-sym - 1]; }
 
 private:
+  /// A value as it is seen in an environment.
+  using Seen = std::pair<void *, std::vector<std::pair<int, int>>>;
+  /// What was found for parts of one expression: a part that is used twice at many levels is looked at once.
+  template <typename Result> struct Parts {
+    std::map<Seen, Result> known;
+    int depth = 0;
+    template <typename Find> Result of(Value v, const SymEnv &env, Find find);
+  };
   std::optional<Linear> linear(Value v, const SymEnv &env);
+  std::optional<Linear> findLinear(Value v, const SymEnv &env);
   ExtentRef asExtent(Value v, const SymEnv &env);
+  ExtentRef findExtent(Value v, const SymEnv &env);
 
   llvm::DenseMap<mlir::StringAttr, int> ids_;
   std::vector<Expr> exprs_;
-  std::map<std::pair<void *, std::vector<std::pair<int, int>>>, Sym> interned_;
+  std::map<Seen, Sym> interned_;
+  Parts<std::optional<Linear>> linears_;
+  Parts<ExtentRef> extents_;
 };
 
 /// Looks through equations outside cycles and through detach: the same value.
