@@ -566,17 +566,23 @@ void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp ne
   auto atLeast = [&](int dim, int64_t least) {
     return ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::sge, extent(dim), ir.i64(least));
   };
-  Value pays = ir.createOrFold<arith::AndIOp>(atLeast(c->m, 5),
-                                              ir.createOrFold<arith::AndIOp>(atLeast(c->n, 5), atLeast(c->k, 4)));
+  constexpr int64_t kFew = 5;
+  Value pays = ir.createOrFold<arith::AndIOp>(atLeast(c->m, kFew),
+                                              ir.createOrFold<arith::AndIOp>(atLeast(c->n, kFew), atLeast(c->k, 4)));
   for (int d : c->outerRed)
     pays = ir.createOrFold<arith::AndIOp>(pays, atLeast(d, 1));
-  // Columns that are a block of rows are few where it does not pay: a decode step has one.
+  // Columns that are a block of rows may be few: a decode step has one.
   Value lo = c->n < int(nest.getNumPar()) ? nest.getParLo()[c->n] : Value();
   Value hi = lo ? nest.getParHi()[c->n] : Value();
   int few = lo && !constantOf(hi) && atMost(lo, hi) ? c->n : -1;
-  ir.when(
-      pays, [&] { emitContraction(ir, scope, machine, nest, *c, scratch, packed); },
-      [&] { emitPlanned(ir, scope, machine, nest, few); });
+  auto asPlanned = [&] {
+    if (few < 0)
+      return emitPlanned(ir, scope, machine, nest);
+    ir.when(
+        atLeast(few, kFew), [&] { emitPlanned(ir, scope, machine, nest); },
+        [&] { emitPlanned(ir, scope, machine, nest, few); });
+  };
+  ir.when(pays, [&] { emitContraction(ir, scope, machine, nest, *c, scratch, packed); }, asPlanned);
 }
 
 int64_t cpu::nestScratch(const Machine &machine, tile::NestOp nest) {
