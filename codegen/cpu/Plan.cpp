@@ -185,6 +185,18 @@ private:
     return all;
   }
 
+  /// Whether a store moves along a dim by as much every time: not to listed places.
+  bool inEqualSteps(tile::StoreOp st, unsigned dim) {
+    bool moves = false;
+    for (Value index : st.getIndices()) {
+      Step s = step(index, dim);
+      if (s.kind == Step::Irregular)
+        return false;
+      moves |= s.kind != Step::None;
+    }
+    return moves;
+  }
+
   /// Lanes along one dim with stores along another, where that is cheaper.
   void tryTransposed(NestPlan &plan, double least, unsigned width) {
     auto stores = nest.getBody().getOps<tile::StoreOp>();
@@ -198,7 +210,7 @@ private:
       if (access(st.getBuffer(), st.getIndices(), along) != Access::Unit)
         continue;
       for (int d = 0; d < int(numPar); ++d) {
-        if (d == along)
+        if (d == along || !inEqualSteps(st, d))
           continue;
         storeDim = along;
         double c = cost(d, width);
