@@ -53,25 +53,32 @@ Value safeReciprocal(Value v) {
 }
 
 /// Made of comparisons of sums of positions: it leaves a part of an axis, not scattered positions.
-bool isRange(Value v) {
-  v = lookThrough(v);
-  if (v.getDefiningOp<IndexOp>() || v.getDefiningOp<ConstOp>() || v.getDefiningOp<attn::ExtentOp>())
-    return true;
-  auto map = v.getDefiningOp<MapOp>();
-  if (!map)
-    return false;
-  switch (map.getFn()) {
-  case MapFn::And:
-  case MapFn::Le:
-  case MapFn::Lt:
-  case MapFn::Ge:
-  case MapFn::Gt:
-  case MapFn::Add:
-  case MapFn::Sub:
-    return llvm::all_of(map.getArgs(), isRange);
-  default:
-    return false;
+bool isRange(Value condition) {
+  llvm::DenseSet<Value> seen;
+  SmallVector<Value> todo{condition};
+  while (!todo.empty()) {
+    Value v = lookThrough(todo.pop_back_val());
+    if (!seen.insert(v).second || v.getDefiningOp<IndexOp>() || v.getDefiningOp<ConstOp>() ||
+        v.getDefiningOp<attn::ExtentOp>())
+      continue;
+    auto map = v.getDefiningOp<MapOp>();
+    if (!map)
+      return false;
+    switch (map.getFn()) {
+    case MapFn::And:
+    case MapFn::Le:
+    case MapFn::Lt:
+    case MapFn::Ge:
+    case MapFn::Gt:
+    case MapFn::Add:
+    case MapFn::Sub:
+      llvm::append_range(todo, map.getArgs());
+      break;
+    default:
+      return false;
+    }
   }
+  return true;
 }
 
 /// A normalised weight, and the sums that take it.
@@ -126,13 +133,19 @@ private:
 
   /// The term of z that adds these weights alone.
   bool findOwn(Value z, Value p) {
-    if (MapOp add = mapOf(z, MapFn::Add))
-      return findOwn(add.getArgs()[0], p) || findOwn(add.getArgs()[1], p);
-    auto sum = lookThrough(z).getDefiningOp<ReduceOp>();
-    if (!sum || sum.getRed() != Reduction::Sum || lookThrough(sum.getSource()) != lookThrough(p))
-      return false;
-    own_ = sum;
-    return true;
+    llvm::DenseSet<Value> seen;
+    SmallVector<Value> todo{z};
+    while (!todo.empty()) {
+      Value term = lookThrough(todo.pop_back_val());
+      if (!seen.insert(term).second)
+        continue;
+      if (MapOp add = mapOf(term, MapFn::Add))
+        llvm::append_range(todo, add.getArgs());
+      else if (auto sum = term.getDefiningOp<ReduceOp>();
+               sum && sum.getRed() == Reduction::Sum && lookThrough(sum.getSource()) == lookThrough(p))
+        own_ = sum;
+    }
+    return bool(own_);
   }
 
   /// The maximum of the exponents that a sum adds, or null.
