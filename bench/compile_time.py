@@ -5,7 +5,8 @@
 
 Inputs are random, of the extents that `attnc explain` chooses. Every mixer runs with an empty kernel cache (cold), then again (cached); of the
 rounds the shortest counts. `cpu` is user and system time of the process: on a loaded machine it says what `wall` would be on a free one.
-Marked: cold above 500 ms, cached above 100 ms of processor time.
+A large kernel is compiled on two threads, so that `wall` may be the less. Marked: cold above 500 ms, cached above 100 ms,
+both in the lesser of the two.
 """
 import argparse
 import glob
@@ -115,9 +116,10 @@ def main():
     rows.sort(key=lambda row: -row[2])
     print(f"{'':48}{'cold wall':>10}{'cpu':>7}{'cached wall':>13}{'cpu':>7}   (ms)")
     for name, wall, cpu, cached_wall, cached_cpu in rows:
-        print(f"{name:48}{wall:10.0f}{cpu:7.0f}{cached_wall:13.0f}{cached_cpu:7.0f}{'   <' if cpu > COLD or cached_cpu > CACHED else ''}")
-    slow = sum(r[2] > COLD for r in rows), sum(r[4] > CACHED for r in rows)
-    print(f"{len(rows)} mixers: {slow[0]} above {COLD} ms cold, {slow[1]} above {CACHED} ms cached, in processor time")
+        print(f"{name:48}{wall:10.0f}{cpu:7.0f}{cached_wall:13.0f}{cached_cpu:7.0f}{'   <' if min(wall, cpu) > COLD or min(cached_wall, cached_cpu) > CACHED else ''}")
+    slow = sum(min(r[1:3]) > COLD for r in rows), sum(min(r[3:5]) > CACHED for r in rows)
+    print(f"{len(rows)} mixers: {slow[0]} above {COLD} ms cold, {slow[1]} above {CACHED} ms cached; "
+          f"{sum(r[2] > COLD for r in rows)} above {COLD} ms of processor time")
     return 1 if any(slow) else 0
 
 

@@ -1,42 +1,49 @@
 //===- A stack with room for deep recursion -------------------------------===//
 #include "runtime/DeepStack.h"
 #include <cstddef>
-#include <exception>
-#include <pthread.h>
+#include <utility>
 
 namespace attnc {
 
 namespace {
 constexpr size_t kSizes[] = {size_t(1) << 30, size_t(1) << 28, size_t(1) << 26};
+} // namespace
 
-struct Job {
-  const std::function<void()> &body;
-  std::exception_ptr thrown;
-};
-
-void *work(void *argument) {
-  Job &job = *static_cast<Job *>(argument);
+void *DeepThread::work(void *self) {
+  auto *thread = static_cast<DeepThread *>(self);
   try {
-    job.body();
+    thread->body_();
   } catch (...) {
-    job.thrown = std::current_exception();
+    thread->thrown_ = std::current_exception();
   }
   return nullptr;
 }
 
-bool startedWith(size_t bytes, Job &job) {
-  pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes) != 0)
-    return false;
-  pthread_t thread;
-  bool started =
-      pthread_attr_setstacksize(&attributes, bytes) == 0 && pthread_create(&thread, &attributes, work, &job) == 0;
-  pthread_attr_destroy(&attributes);
-  if (started)
-    pthread_join(thread, nullptr);
-  return started;
+DeepThread::DeepThread(std::function<void()> body) : body_(std::move(body)) {
+  for (size_t bytes : kSizes) {
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0)
+      return;
+    started_ =
+        pthread_attr_setstacksize(&attributes, bytes) == 0 && pthread_create(&thread_, &attributes, work, this) == 0;
+    pthread_attr_destroy(&attributes);
+    if (started_)
+      return;
+  }
 }
-} // namespace
+
+void DeepThread::join() {
+  if (!std::exchange(started_, false))
+    return body_();
+  pthread_join(thread_, nullptr);
+  if (thrown_)
+    std::rethrow_exception(thrown_);
+}
+
+DeepThread::~DeepThread() {
+  if (started_)
+    pthread_join(thread_, nullptr);
+}
 
 const char *stackEnd() {
   pthread_attr_t attributes;
@@ -53,14 +60,7 @@ void onDeepStack(const std::function<void()> &body) {
   const char *here = static_cast<const char *>(__builtin_frame_address(0)), *end = stackEnd();
   if (end && size_t(here - end) > kSizes[0] - kSizes[0] / 16)
     return body();
-  Job job{body, nullptr};
-  for (size_t bytes : kSizes)
-    if (startedWith(bytes, job)) {
-      if (job.thrown)
-        std::rethrow_exception(job.thrown);
-      return;
-    }
-  body();
+  DeepThread(body).join();
 }
 
 } // namespace attnc

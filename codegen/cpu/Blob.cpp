@@ -1,11 +1,12 @@
-//===- One image from an object file --------------------------------------===//
+//===- One image from object files ----------------------------------------===//
 //
-// The code generator writes one ELF object for x86-64, small code model, position independent. Its sections that take
+// The code generator writes ELF objects for x86-64, small code model, position independent. Their sections that take
 // memory are laid out one after the other and every relocation is between them and relative, so it can be applied now
 // and the image works wherever it is mapped. Anything that would need a symbol from outside or a writable section is
 // refused.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Cpu.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Object/ELFObjectFile.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/MathExtras.h"
@@ -16,10 +17,17 @@ using namespace llvm::object;
 
 namespace {
 
+/// The image so far, and where in it what the objects name is.
+struct Image {
+  std::string bytes;
+  StringMap<uint64_t> symbols;
+};
+
 /// The sections of one object at their places in the image.
-class Image {
+class Part {
 public:
-  Image(const ELFObjectFileBase &object, std::string &error) : object(object), error(error) {}
+  Part(const ELFObjectFileBase &object, Image &image, std::string &error)
+      : object(object), bytes(image.bytes), symbols(image.symbols), error(error) {}
 
   bool layout() {
     for (const SectionRef &section : object.sections()) {
@@ -40,6 +48,13 @@ public:
         return fail(toString(contents.takeError()));
       bytes.append(contents->str());
     }
+    for (const ELFSymbolRef &symbol : object.symbols()) {
+      Expected<StringRef> symbolName = symbol.getName();
+      if (!symbolName)
+        return fail(toString(symbolName.takeError()));
+      if (std::optional<uint64_t> at = address(symbol); at && symbol.getBinding() != ELF::STB_LOCAL)
+        symbols[*symbolName] = *at;
+    }
     return true;
   }
 
@@ -56,20 +71,6 @@ public:
     }
     return true;
   }
-
-  /// Place of a symbol in the image.
-  std::optional<uint64_t> find(StringRef wanted) {
-    for (const SymbolRef &symbol : object.symbols()) {
-      Expected<StringRef> symbolName = symbol.getName();
-      if (symbolName && *symbolName == wanted)
-        return address(symbol);
-      if (!symbolName)
-        consumeError(symbolName.takeError());
-    }
-    return std::nullopt;
-  }
-
-  std::string bytes;
 
 private:
   bool fail(const std::string &why) {
@@ -110,6 +111,8 @@ private:
     else
       consumeError(n.takeError());
     std::optional<uint64_t> to = address(*symbol);
+    if (auto other = symbols.find(symbolName); !to && other != symbols.end())
+      to = other->second;
     if (!to)
       return fail("generated code needs the symbol '" + symbolName + "', which does not exist in a kernel");
     Expected<int64_t> addend = ELFRelocationRef(reloc).getAddend();
@@ -138,33 +141,42 @@ private:
   }
 
   const ELFObjectFileBase &object;
+  std::string &bytes;
+  StringMap<uint64_t> &symbols;
   std::string &error;
   std::map<uint64_t, uint64_t> place; ///< section index -> offset in the image
 };
 
 } // namespace
 
-bool attnc::cpu::linkBlob(const std::string &object, KernelBlob &blob, std::string &error) {
-  Expected<std::unique_ptr<ObjectFile>> file = ObjectFile::createELFObjectFile(MemoryBufferRef(object, "kernel"));
-  if (!file) {
-    error = toString(file.takeError());
-    return false;
+bool attnc::cpu::linkBlob(const std::vector<std::string> &objects, KernelBlob &blob, std::string &error) {
+  std::vector<std::unique_ptr<ObjectFile>> files;
+  std::vector<Part> parts;
+  Image image;
+  for (const std::string &object : objects) {
+    Expected<std::unique_ptr<ObjectFile>> file = ObjectFile::createELFObjectFile(MemoryBufferRef(object, "kernel"));
+    if (!file) {
+      error = toString(file.takeError());
+      return false;
+    }
+    auto *elf = dyn_cast<ELF64LEObjectFile>(file->get());
+    if (!elf || elf->getArch() != Triple::x86_64) {
+      error = "not an x86-64 ELF object";
+      return false;
+    }
+    files.push_back(std::move(*file));
+    parts.emplace_back(*elf, image, error);
   }
-  auto *elf = dyn_cast<ELF64LEObjectFile>(file->get());
-  if (!elf || elf->getArch() != Triple::x86_64) {
-    error = "not an x86-64 ELF object";
+  if (!llvm::all_of(parts, [](Part &part) { return part.layout(); }) ||
+      !llvm::all_of(parts, [](Part &part) { return part.relocate(); }))
     return false;
-  }
-  Image image(*elf, error);
-  if (!image.layout() || !image.relocate())
-    return false;
-  std::optional<uint64_t> workspace = image.find("workspace_bytes"), run = image.find("run");
-  if (!workspace || !run) {
+  auto workspace = image.symbols.find("workspace_bytes"), run = image.symbols.find("run");
+  if (workspace == image.symbols.end() || run == image.symbols.end()) {
     error = "the object lacks an entry point";
     return false;
   }
   blob.image = std::move(image.bytes);
-  blob.workspaceBytes = *workspace;
-  blob.run = *run;
+  blob.workspaceBytes = workspace->second;
+  blob.run = run->second;
   return true;
 }

@@ -1,7 +1,8 @@
 //===- CPU code generation ------------------------------------------------===//
 //
-//   tile module --lowerTile--> LLVM dialect --toLLVM--> LLVM IR --emitAssembly--> text
-//                                                              \-emitObject--> ELF --linkBlob--> KernelBlob
+//   tile module --lowerTile--> LLVM dialect --toLLVM--> LLVM IR --optimise--> --emitAssembly--> text
+//                                                          |              \---emitObject--> ELF
+//                                                          \--compileModule--> ELF, in parts --linkBlob--> KernelBlob
 //
 // compileTile does it all. Every function that fails says why in `error`; diagnostics on ops go to the context's
 // handler.
@@ -50,17 +51,23 @@ struct Target {
   ~Target();
 };
 bool makeTarget(const CpuOptions &options, Target &target, std::string &error);
+/// A code generator of its own, for another thread; null when there is none.
+std::unique_ptr<llvm::TargetMachine> makeMachine(const std::string &arch);
 
 /// Runs the passes from a tile module to the LLVM dialect.
 bool lowerTile(mlir::ModuleOp module, const Target &target, std::string &error);
-/// Optimised LLVM IR of a module in the LLVM dialect.
+/// LLVM IR of a module in the LLVM dialect, not optimised yet.
 std::unique_ptr<llvm::Module> toLLVM(mlir::ModuleOp module, llvm::LLVMContext &context, const Target &target,
                                      std::string &error);
-std::string emitAssembly(llvm::Module &module, const Target &target);
-std::string emitObject(llvm::Module &module, const Target &target);
+void optimise(llvm::Module &module, llvm::TargetMachine &machine);
+std::string emitAssembly(llvm::Module &module, llvm::TargetMachine &machine);
+std::string emitObject(llvm::Module &module, llvm::TargetMachine &machine);
+/// Optimises the module and compiles it, a large one on two threads. One or two objects that refer to each other; one
+/// is empty where the code generator failed. Consumes the module.
+std::vector<std::string> compileModule(llvm::Module &module, const Target &target);
 
-/// Lays out the sections of an x86-64 ELF object one after the other and applies its relocations.
-bool linkBlob(const std::string &object, KernelBlob &blob, std::string &error);
+/// Lays out the sections of x86-64 ELF objects one after the other and applies their relocations.
+bool linkBlob(const std::vector<std::string> &objects, KernelBlob &blob, std::string &error);
 
 /// Consumes the module.
 bool compileTile(mlir::ModuleOp module, const CpuOptions &options, KernelBlob &blob, std::string &error);

@@ -239,27 +239,22 @@ private:
     std::unique_ptr<llvm::Module> llvmModule = cpu::toLLVM(*module_, llvmContext, target, error);
     if (!llvmModule)
       return stopInternal("llvm", error);
+    if (stage == "blob") {
+      if (!cpu::linkBlob(cpu::compileModule(*llvmModule, target), answer_.blob, error))
+        return stopInternal("obj", error);
+      answer_.blob.arch = target.arch;
+      answer_.blob.features = target.features;
+      return true;
+    }
+    cpu::optimise(*llvmModule, *target.machine);
     if (stage == "llvm") {
       llvm::raw_string_ostream os(answer_.stage);
       llvmModule->print(os, nullptr);
       return true;
     }
-    if (stage == "asm") {
-      answer_.stage = cpu::emitAssembly(*llvmModule, target);
-      return !answer_.stage.empty() || stopInternal("asm", "nothing was written");
-    }
-    std::string object = cpu::emitObject(*llvmModule, target);
-    if (object.empty())
-      return stopInternal("obj", "nothing was written");
-    if (stage == "obj") {
-      answer_.stage = std::move(object);
-      return true;
-    }
-    if (!cpu::linkBlob(object, answer_.blob, error))
-      return stopInternal("obj", error);
-    answer_.blob.arch = target.arch;
-    answer_.blob.features = target.features;
-    return true;
+    answer_.stage = stage == "asm" ? cpu::emitAssembly(*llvmModule, *target.machine)
+                                   : cpu::emitObject(*llvmModule, *target.machine);
+    return !answer_.stage.empty() || stopInternal(stage, "nothing was written");
   }
 
   /// The kernels' text; and the plan around them.

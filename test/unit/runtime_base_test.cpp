@@ -3,6 +3,7 @@
 #include "runtime/DeepStack.h"
 #include "runtime/Npy.h"
 #include "runtime/Safetensors.h"
+#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -60,6 +61,27 @@ TEST(DeepStack, IsMadeOnce) {
   EXPECT_TRUE(pthread_equal(outer, inner));
   EXPECT_NE(end, nullptr);
   EXPECT_EQ(end, innerEnd);
+}
+
+TEST(DeepThread, RunsBesideItsMaker) {
+  int64_t depth = 0;
+  DeepThread thread([&] { depth = depthOf(500000); });
+  EXPECT_EQ(depthOf(10), 10);
+  thread.join();
+  EXPECT_EQ(depth, 500000);
+}
+
+TEST(DeepThread, EndsBeforeItIsDestroyed) {
+  std::atomic<bool> done = false;
+  {
+    DeepThread thread([&] { done = depthOf(500000) > 0; });
+  }
+  EXPECT_TRUE(done);
+}
+
+TEST(DeepThread, ThrowsWhatTheBodyThrows) {
+  DeepThread thread([] { throw std::string("out"); });
+  EXPECT_THROW(thread.join(), std::string);
 }
 
 TEST(Extent, Arithmetic) {

@@ -42,9 +42,10 @@ int main(int argc, char **argv) {
     llvm::errs() << "attn-translate: " << error << "\n";
     return 1;
   }
+  cpu::optimise(*ir, *target.machine);
   if (to == IR)
     ir->print(llvm::outs(), nullptr);
   else
-    llvm::outs() << (to == Assembly ? cpu::emitAssembly(*ir, target) : cpu::emitObject(*ir, target));
+    llvm::outs() << (to == Assembly ? cpu::emitAssembly(*ir, *target.machine) : cpu::emitObject(*ir, *target.machine));
   return 0;
 }
