@@ -2,8 +2,9 @@
 //
 // f32 functions become straight-line arithmetic that works on scalars and vectors alike, exact where callers rely on it
 // (exp(0) = 1, tanh(0) = 0, log(1) = 0), right for inf, NaN and denormals, within a few ulp elsewhere. f64 functions,
-// and f32 pow, are called through the helper table lane by lane. Conversions from and to bf16 become integer
-// arithmetic, to nearest even: the CPU's own bf16 instructions flush denormals.
+// and f32 pow, are called through the helper table lane by lane; but for sin, cos and exp of an f64 that are rounded to
+// f32, as angles and decays of positions are: there only the argument's reduction is in f64. Conversions from and to
+// bf16 become integer arithmetic, to nearest even: the CPU's own bf16 instructions flush denormals.
 //
 // Errors are pinned by test/unit/cpu_math_test.cpp.
 //===----------------------------------------------------------------------===//
@@ -142,6 +143,19 @@ Value exp2(Formula &m, Value x) {
   return scale(m, m.add(q, m.f(1)), n);
 }
 
+/// The same of an f64.
+Value expOfWide(Formula &m, Value x, double log2OfBase) {
+  double ln = 0.69314718055994530942;
+  x = m.mul(x, m.d(log2OfBase));
+  x = m.select(m.lt(x, m.d(kFarBelow)), m.d(kFarBelow), x);
+  x = m.select(m.gt(x, m.d(129)), m.d(129), x);
+  Value n = m.ir.create<math::RoundEvenOp>(x);
+  Value r = m.ir.create<arith::TruncFOp>(m.f32(), m.mul(m.sub(x, n), m.d(ln)));
+  // A NaN has no integer; r is one already.
+  Value whole = m.ir.create<arith::FPToSIOp>(m.i32(), m.select(m.nan(n), m.d(0), n));
+  return scale(m, m.add(expm1Core(m, r), m.f(1)), whole);
+}
+
 /// 2^x to 1e-7, for what lies below a maximum: results below 2^-126 are 0. Exactly 1 at 0.
 Value exp2Below(Formula &m, Value x) {
   x = limit(m, x, -127, 128);
@@ -218,10 +232,9 @@ Value erf(Formula &m, Value x) {
   return m.select(m.gt(t, m.f(0.927734375)), far, near);
 }
 
-/// sin(x) or, with quadrant 1, cos(x) = sin(x + pi/2). The argument is reduced in f64: right up to 2^45.
-Value sinCos(Formula &m, Value x, int quadrant) {
+/// sin(x) or, with quadrant 1, cos(x) = sin(x + pi/2), of an f64, which is right up to 2^45.
+Value sinCos(Formula &m, Value wide, int quadrant) {
   Ir &ir = m.ir;
-  Value wide = ir.create<arith::ExtFOp>(m.f64(), x);
   Value n = ir.create<math::RoundEvenOp>(m.mul(wide, m.d(0.63661977236758134308)));
   Value r64 = m.fma(n, m.d(-1.57079632679489655800), wide);
   r64 = m.fma(n, m.d(-6.12323399573676603587e-17), r64);
@@ -419,6 +432,14 @@ Value expand(Ir &ir, Operation *op, Helpers &helpers) {
   if (isa<math::Atan2Op>(op))
     return helpers.call(ir, kAtan2, op->getOperands());
 
+  // An f64 of which only the rounded value is used: an f32, made f64 until then.
+  bool rounded = elem.isF64() && !op->use_empty() && llvm::all_of(op->getUsers(), [](Operation *user) {
+                   return isa<arith::TruncFOp>(user) && getElementTypeOrSelf(user->getResult(0).getType()).isF32();
+                 });
+  auto widened = [&](Value v) -> Value {
+    TALLY("cpu: a function of f64 whose result is rounded");
+    return ir.create<arith::ExtFOp>(op->getResult(0).getType(), v);
+  };
   auto choose = [&](int index, function_ref<Value(Formula &, Value)> f32) {
     if (elem.isF32())
       TALLY("cpu: a function of f32 inline");
@@ -428,10 +449,13 @@ Value expand(Ir &ir, Operation *op, Helpers &helpers) {
   };
   // The reduction of the argument holds up to 2^45; beyond that, rare as it is, the library's is exact.
   auto trig = [&](int index, int quadrant) -> Value {
-    if (!elem.isF32())
+    if (!elem.isF32() && !rounded)
       return helpers.call(ir, index, x);
-    Value near = sinCos(m, x, quadrant);
-    Value far = ir.create<arith::AndIOp>(m.gt(m.abs(x), m.f(3.5e13)), m.lt(m.abs(x), m.f(kInf)));
+    Value wide = elem.isF64() ? x : Value(ir.create<arith::ExtFOp>(m.f64(), x));
+    Value near = sinCos(m, wide, quadrant);
+    if (rounded)
+      near = widened(near);
+    Value far = ir.create<arith::AndIOp>(m.gt(m.abs(wide), m.d(3.5e13)), m.lt(m.abs(wide), m.d(kInf)));
     Value any =
         isa<VectorType>(far.getType()) ? Value(ir.create<vector::ReductionOp>(vector::CombiningKind::OR, far)) : far;
     auto branch = ir.create<scf::IfOp>(TypeRange(x.getType()), any, /*withElseRegion=*/true);
@@ -445,6 +469,8 @@ Value expand(Ir &ir, Operation *op, Helpers &helpers) {
   auto below = [&](auto exponential) {
     return elem.isF32() && bitEnumContainsAll(exponential.getFastmath(), arith::FastMathFlags::afn);
   };
+  if (isa<math::ExpOp, math::Exp2Op>(op) && rounded)
+    return widened(expOfWide(m, x, isa<math::ExpOp>(op) ? 1.4426950408889634074 : 1));
   if (auto exponential = dyn_cast<math::ExpOp>(op)) {
     if (!below(exponential))
       return choose(kExp, exp);

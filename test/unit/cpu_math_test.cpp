@@ -174,6 +174,54 @@ TEST(CpuMathExact, LeavesMaskedLogitsWithoutUnderflow) {
   }
 }
 
+// An f64 is reduced as such, so that angles of far positions are right; what is rounded of it is as exact as an f32.
+TEST(CpuMathDouble, IsRoundedToFloat) {
+  std::vector<double> arguments{0.0,   -0.0,   INFINITY, -INFINITY, NAN,    1.0,
+                                -87.5, -103.9, 88.7228,  1e300,     -1e300, 3.0e22};
+  for (double x = -150; x < 150; x += 0.0113)
+    arguments.push_back(x);
+  for (double x = 0.1; x < 1e13; x *= 1.0173) {
+    arguments.push_back(x);
+    arguments.push_back(-x);
+  }
+  int64_t n = int64_t(arguments.size());
+  for (auto [name, exact] : {std::pair("sin", static_cast<double (*)(double)>(std::sin)),
+                             {"cos", static_cast<double (*)(double)>(std::cos)},
+                             {"exp", static_cast<double (*)(double)>(std::exp)},
+                             {"exp2", static_cast<double (*)(double)>(std::exp2)}}) {
+    Kernel kernel(R"(
+      tile.program @p symbols ["n"] {
+      ^bb0(%n: i64):
+        %c0 = arith.constant 0 : i64
+        %x = tile.arg input 0 "x" : !tile.buf<f64, 1>
+        %o = tile.arg output 0 "o" : !tile.buf<f32, 1>
+        tile.kernel grid [] {
+          tile.nest par [%i = %c0 to %n] {
+            %a = tile.load %x[%i] : !tile.buf<f64, 1>
+            %r = math.)" +
+                  std::string(name) + R"( %a : f64
+            %s = arith.truncf %r : f64 to f32
+            tile.store %s, %o[%i] : !tile.buf<f32, 1>
+          }
+        }
+      })");
+    ASSERT_EQ(kernel.error, "");
+    Array<double> x({n});
+    Array<float> o({n});
+    std::copy(arguments.begin(), arguments.end(), x.data.begin());
+    kernel.run({n}, {x.arg(), o.arg()});
+    for (int64_t i = 0; i < n; ++i) {
+      double want = exact(arguments[size_t(i)]);
+      float got = o.data[size_t(i)], rounded = float(want);
+      if (std::isnan(want) || std::isinf(rounded)) {
+        EXPECT_TRUE(std::isnan(want) ? std::isnan(got) : got == rounded) << name << " at " << arguments[size_t(i)];
+        continue;
+      }
+      EXPECT_LE(std::abs(got - want), std::abs(want) * 2.4e-7 + 1.5e-45) << name << " at " << arguments[size_t(i)];
+    }
+  }
+}
+
 TEST(CpuMathExact, RaisesToPowers) {
   Kernel kernel(R"(
     tile.program @p symbols ["n"] {
