@@ -19,16 +19,15 @@
 // Accumulators start from zero for every block of k and are added to C then: the error of a long sum stays that of a
 // short one. Rows and lanes past the end compute on whatever the buffers hold; nothing reads the results.
 //
-// What finish reads and writes outside the kernel at every point is fetched while tiles run: rows of a tile lie in as
-// many pages, where the processor fetches nothing ahead by itself.
+// What ends a sum: ContractionFinish.cpp.
 //
 // The buffers are sized for a 1 MB second-level cache: A and B blocks and C together take half of it.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Contraction.h"
+#include "codegen/cpu/ContractionFinish.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "runtime/Tally.h"
-#include <array>
 #include <limits>
 
 using namespace mlir;
@@ -472,45 +471,18 @@ private:
   bool readsRows() const { return plain || (packed && packed->a); }
   bool hasPanels() const { return packed && packed->b && !directB; }
 
-  /// Memory outside the kernel that finish reads or writes at every point: element (m, n) is at
-  /// base + (m - m0) * row + n - n0.
-  struct Stream {
-    Value isFirst; ///< whether it is to be fetched now: with the first block of k
-    Value base, row;
-  };
-  Stream stream(bool write, Value m0, Value n0, Value k0) {
-    std::optional<EndOperand> end = endOperand(nest, c, write);
-    if (!end)
-      return {ir.create<arith::ConstantIntOp>(0, 1), cBase, ir.i64(0)};
-    TALLY("cpu: what ends a contraction is fetched ahead");
-    Block &block = nest.getFinish().front();
-    Point point(ir, scope, 1);
-    for (auto [dim, place] : places)
-      if (dim < int(numPar))
-        point.bind(block.getArgument(dim), place);
-    point.bind(block.getArgument(c.m), m0);
-    point.bind(block.getArgument(c.n), n0);
-    return {isFirst(k0), point.place(end->buffer, end->indices).first,
-            step(ir, scope.buffers.lookup(end->buffer), end->m)};
-  }
-
   /// In a function of its own, called by all contractions of the kind: what is constant in one of them is not known in
   /// it.
   void tiles(Bounds mBounds, Bounds nBounds, Bounds kBounds, Value first) {
     Rows rows = rowsOfA(mBounds.first, kBounds.first);
     Panels panels = panelsOfB(nBounds.first, kBounds.first);
-    std::pair streams(stream(false, mBounds.first, nBounds.first, kBounds.first),
-                      stream(true, mBounds.first, nBounds.first, kBounds.first));
+    TileFinish ends(ir, scope, nest, c, blocking.width, places, mBounds.first, nBounds.first);
+    Value begins = isFirst(kBounds.first);
+    std::pair streams(ends.rows(false, begins, cBase), ends.rows(true, begins, cBase));
     if (inRegisters) {
-      Block &block = nest.getFinish().front();
-      Finish at{mBounds.first, nBounds.first, isLast(kBounds.second), Point(ir, scope, blocking.width), {}};
-      block.walk([&](tile::StoreOp st) { at.written.insert(st.getBuffer()); });
-      for (auto [dim, place] : places)
-        if (dim < int(numPar))
-          at.point.bind(block.getArgument(dim), place);
-      at.point.emitReady(block, at.written);
+      ends.begin(isLast(kBounds.second));
       emitTiles(rows, panels, cBase, ir.sub(mBounds.second, mBounds.first), ir.sub(nBounds.second, nBounds.first),
-                ir.sub(kBounds.second, kBounds.first), first, streams, &at);
+                ir.sub(kBounds.second, kBounds.first), first, streams, &ends);
       return;
     }
     SmallVector<Value> args{rows.base,
@@ -520,7 +492,7 @@ private:
                             ir.sub(nBounds.second, nBounds.first),
                             ir.sub(kBounds.second, kBounds.first),
                             first};
-    for (const Stream &s : {streams.first, streams.second})
+    for (const EndRows &s : {streams.first, streams.second})
       args.append({s.isFirst, s.base, s.row});
     if (readsRows())
       args.append({rows.row, rows.column});
@@ -553,55 +525,29 @@ private:
     ir.create<LLVM::CallOp>(func, args);
   }
 
-  /// What ends a sum, on the accumulators.
-  struct Finish {
-    Value m0, n0, last;
-    Point point;
-    DenseSet<Value> written;
-  };
-
   void emitTiles(Rows rows, Panels panels, Value sums, Value mCount, Value nCount, Value kCount, Value first,
-                 std::pair<Stream, Stream> streams, const Finish *finish) {
+                 std::pair<EndRows, EndRows> streams, const TileFinish *ends) {
     ir.loop(ir.i64(0), nCount, ir.i64(blocking.panel), {}, [&](Value n, ValueRange) -> SmallVector<Value> {
       Value panel = ir.createOrFold<arith::DivSIOp>(n, ir.i64(blocking.panel));
       Value b = ir.offset(elem, panels.base, ir.mul(panel, panels.stride));
       Value next = choose(ir.less(ir.add(n, ir.i64(blocking.panel)), nCount), ir.offset(elem, b, panels.stride),
                           ir.offset(elem, panels.base, ir.mul(kCount, ir.i64(blocking.panel))));
-      std::array<std::optional<Finish>, 2> inPanel;
-      for (int64_t v = 0; finish && v < 2; ++v) {
-        inPanel[v].emplace(*finish);
-        Point &point = inPanel[v]->point;
-        Value from = ir.add(n, ir.i64(v * blocking.width));
-        point.bind(nest.getFinish().getArgument(c.n), Lane{Lane::Linear, ir.add(finish->n0, from), ir.i64(1)});
-        if (!staysInside(nest, c.n, blocking.panel))
-          point.mask = ir.lanesBelow(ir.sub(nCount, from), blocking.width);
-        point.emitReady(nest.getFinish().front(), finish->written);
-      }
+      std::optional<TileFinish> inPanel;
+      if (ends)
+        inPanel.emplace(ends->inPanel(n, nCount));
       ir.loop(ir.i64(0), mCount, ir.i64(blocking.rows), {}, [&](Value m, ValueRange) -> SmallVector<Value> {
         Rows at{ir.offset(elem, rows.base, ir.mul(m, rows.row)), rows.row, rows.column};
         Value to = ir.offset(elem, sums, ir.add(ir.mul(m, ir.i64(blocking.nc)), n));
-        fetch(streams.first, m, n, false);
-        fetch(streams.second, m, n, true);
+        streams.first.fetch(ir, elem, m, n, blocking.rows, blocking.width, false);
+        streams.second.fetch(ir, elem, m, n, blocking.rows, blocking.width, true);
         SmallVector<Value> acc = tile(at, ir.sub(mCount, m), b, panels.row, next, kCount);
-        if (finish)
-          end(acc, to, first, m, ir.sub(mCount, m), {&*inPanel[0], &*inPanel[1]});
+        if (inPanel)
+          end(acc, to, first, m, ir.sub(mCount, m), *inPanel);
         else
           ir.when(first, [&] { store(acc, to); }, [&] { store(addStored(acc, to), to); });
         return {};
       });
       return {};
-    });
-  }
-
-  /// Of the tile at (m, n). Rows past the end do no harm.
-  void fetch(const Stream &stream, Value m, Value n, bool write) {
-    ir.when(stream.isFirst, [&] {
-      ir.loop(ir.i64(0), ir.i64(blocking.rows), ir.i64(1), {}, [&](Value r, ValueRange) -> SmallVector<Value> {
-        Value at = ir.add(ir.mul(ir.add(m, r), stream.row), n);
-        for (int64_t part : {int64_t(0), blocking.width})
-          ir.create<LLVM::Prefetch>(ir.offset(elem, stream.base, ir.add(at, ir.i64(part))), write, 2, 1);
-        return {};
-      });
     });
   }
 
@@ -657,7 +603,7 @@ private:
   }
 
   /// The sums of a tile: kept in C until the last block of k, then finished where they are.
-  void end(ArrayRef<Value> acc, Value to, Value first, Value m, Value left, std::array<const Finish *, 2> panel) {
+  void end(ArrayRef<Value> acc, Value to, Value first, Value m, Value left, const TileFinish &ends) {
     auto old = ir.create<scf::IfOp>(ValueRange(acc).getTypes(), first, /*withElseRegion=*/true);
     {
       OpBuilder::InsertionGuard guard(ir);
@@ -667,21 +613,7 @@ private:
       ir.create<scf::YieldOp>(addStored(acc, to));
     }
     SmallVector<Value> sums(old.getResults());
-    ir.when(
-        panel[0]->last,
-        [&] {
-          Block &block = nest.getFinish().front();
-          for (int64_t r = 0; r < blocking.rows; ++r)
-            ir.when(ir.less(ir.i64(r), left), [&] {
-              for (int64_t v = 0; v < 2; ++v) {
-                Point point = panel[v]->point;
-                point.bind(block.getArgument(c.m), ir.add(panel[v]->m0, ir.add(m, ir.i64(r))));
-                point.bind(block.getArgument(numPar), Lane{Lane::Vector, sums[2 * r + v], {}});
-                point.emitRest(block);
-              }
-            });
-        },
-        [&] { store(sums, to); });
+    ir.when(ends.last(), [&] { ends.emit(sums, m, left, blocking.rows); }, [&] { store(sums, to); });
   }
 
   Ir &ir;

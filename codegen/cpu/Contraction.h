@@ -47,26 +47,16 @@ struct PlainOperand {
 };
 std::optional<PlainOperand> plainA(tile::NestOp nest, const Contraction &c);
 
-/// Memory outside the kernel that finish reads or writes at every point, row by row with neighbours along n. Every
-/// index moves with m by so much.
-struct EndOperand {
-  mlir::Value buffer;
-  mlir::ValueRange indices;
-  llvm::SmallVector<int64_t> m;
-};
-std::optional<EndOperand> endOperand(tile::NestOp nest, const Contraction &c, bool write);
-
-/// How each index moves with a position of its block; nothing: not in equal steps.
+/// How an index moves with a position of its block; nothing: not in equal steps.
+std::optional<int64_t> slope(mlir::Value index, mlir::BlockArgument position);
 std::optional<llvm::SmallVector<int64_t>> slopes(mlir::ValueRange indices, mlir::BlockArgument position);
+
+/// Whether `last` is n - lo, along the last dim of memory of the kernel whose rows are whole panels: a panel that
+/// begins below hi ends in its row.
+bool wholePanels(tile::NestOp nest, int n, mlir::Value buffer, mlir::Value last, int64_t panel);
 
 /// B that is an element of memory of the kernel with neighbours along n, in rows of whole panels.
 std::optional<PlainOperand> plainB(tile::NestOp nest, const Contraction &c, int64_t panel);
-
-/// Whether what ends a sum may run in lanes along par dim n: what it reads and stores there are neighbours in memory of
-/// the program.
-bool finishesInLanes(tile::NestOp nest, int n);
-/// Whether all of that may be read and stored for whole panels.
-bool staysInside(tile::NestOp nest, int n, int64_t panel);
 
 /// Elements from one position to the next.
 mlir::Value step(Ir &ir, const Buffer &buffer, llvm::ArrayRef<int64_t> slopes);

@@ -225,7 +225,7 @@ Value cpu::product(OpBuilder &b, Location loc, Type elem, ArrayRef<Contraction::
 }
 
 /// How an index moves with a position; nothing: not in equal steps.
-static std::optional<int64_t> slope(Value v, BlockArgument position, DenseMap<Value, std::optional<int64_t>> &known) {
+static std::optional<int64_t> slopeOf(Value v, BlockArgument position, DenseMap<Value, std::optional<int64_t>> &known) {
   if (v == position)
     return 1;
   Operation *op = v.getDefiningOp();
@@ -237,7 +237,7 @@ static std::optional<int64_t> slope(Value v, BlockArgument position, DenseMap<Va
   for (Value operand : op->getOperands()) {
     if (isa<tile::BufType>(operand.getType()))
       continue;
-    std::optional<int64_t> s = slope(operand, position, known);
+    std::optional<int64_t> s = slopeOf(operand, position, known);
     if (!s)
       return std::nullopt;
     slopes.push_back(*s);
@@ -253,9 +253,9 @@ static std::optional<int64_t> slope(Value v, BlockArgument position, DenseMap<Va
   return all;
 }
 
-static std::optional<int64_t> slope(Value v, BlockArgument position) {
+std::optional<int64_t> cpu::slope(Value v, BlockArgument position) {
   DenseMap<Value, std::optional<int64_t>> known;
-  return slope(v, position, known);
+  return slopeOf(v, position, known);
 }
 
 std::optional<SmallVector<int64_t>> cpu::slopes(ValueRange indices, BlockArgument position) {
@@ -286,35 +286,7 @@ std::optional<PlainOperand> cpu::plainA(tile::NestOp nest, const Contraction &c)
   return plain;
 }
 
-std::optional<EndOperand> cpu::endOperand(tile::NestOp nest, const Contraction &c, bool write) {
-  Block &block = nest.getFinish().front();
-  auto still = [](int64_t slope) { return slope == 0; };
-  for (Operation &op : block) {
-    EndOperand end;
-    if (auto load = dyn_cast<tile::LoadOp>(op); load && !write) {
-      end.buffer = load.getBuffer();
-      end.indices = load.getIndices();
-    } else if (auto st = dyn_cast<tile::StoreOp>(op); st && write) {
-      end.buffer = st.getBuffer();
-      end.indices = st.getIndices();
-    }
-    if (!end.buffer || end.buffer.getParentRegion()->getParentOfType<tile::KernelOp>() ||
-        cast<tile::BufType>(end.buffer.getType()).getElementType() != block.getArguments().back().getType())
-      continue;
-    auto m = slopes(end.indices, block.getArgument(c.m)), n = slopes(end.indices, block.getArgument(c.n));
-    auto sum = slopes(end.indices, block.getArguments().back());
-    if (!m || !n || !sum || llvm::all_of(*m, still) || !llvm::all_of(*sum, still) || n->back() != 1 ||
-        !llvm::all_of(ArrayRef(*n).drop_back(), still))
-      continue;
-    end.m = *m;
-    return end;
-  }
-  return std::nullopt;
-}
-
-/// Index n - lo along the last dim of memory of the kernel whose rows are whole panels: a panel that begins below hi
-/// ends in its row.
-static bool wholePanels(tile::NestOp nest, int n, Value buffer, Value last, int64_t panel) {
+bool cpu::wholePanels(tile::NestOp nest, int n, Value buffer, Value last, int64_t panel) {
   auto alloc = buffer.getDefiningOp<tile::AllocOp>();
   auto sub = last.getDefiningOp<arith::SubIOp>();
   std::optional<int64_t> extent = alloc ? constantOf(alloc.getExtents().back()) : std::nullopt;
@@ -340,50 +312,6 @@ std::optional<PlainOperand> cpu::plainB(tile::NestOp nest, const Contraction &c,
   }
   TALLY("cpu: columns read where they are");
   return plain;
-}
-
-bool cpu::finishesInLanes(tile::NestOp nest, int n) {
-  constexpr size_t kMost = 64; // it is written for every register of the tile
-  Block &block = nest.getFinish().front();
-  if (n >= int(nest.getNumPar()) || block.getOperations().size() > kMost)
-    return false;
-  BlockArgument at = block.getArgument(n);
-  for (Operation &op : block.without_terminator()) {
-    Value buffer;
-    ValueRange indices;
-    if (auto load = dyn_cast<tile::LoadOp>(op))
-      std::tie(buffer, indices) = std::tuple(load.getBuffer(), load.getIndices());
-    else if (auto store = dyn_cast<tile::StoreOp>(op))
-      std::tie(buffer, indices) = std::tuple(store.getBuffer(), store.getIndices());
-    else if (op.getNumRegions())
-      return false;
-    if (!buffer)
-      continue;
-    bool moves = false;
-    for (auto [d, index] : llvm::enumerate(indices)) {
-      std::optional<int64_t> s = slope(index, at);
-      bool last = d + 1 == indices.size();
-      if (!s || (*s && !(last && *s == 1)))
-        return false;
-      moves |= *s;
-    }
-    if ((moves || isa<tile::StoreOp>(op)) && (!moves || !buffer.getDefiningOp<tile::AllocOp>()))
-      return false;
-  }
-  return true;
-}
-
-bool cpu::staysInside(tile::NestOp nest, int n, int64_t panel) {
-  auto inside = [&](Value buffer, ValueRange indices) {
-    return indices.empty() || slope(indices.back(), nest.getFinish().getArgument(n)) == 0 ||
-           wholePanels(nest, n, buffer, indices.back(), panel);
-  };
-  return llvm::all_of(nest.getFinish().front(), [&](Operation &op) {
-    if (auto load = dyn_cast<tile::LoadOp>(op))
-      return inside(load.getBuffer(), load.getIndices());
-    auto store = dyn_cast<tile::StoreOp>(op);
-    return !store || inside(store.getBuffer(), store.getIndices());
-  });
 }
 
 Value cpu::step(Ir &ir, const Buffer &buffer, ArrayRef<int64_t> slopes) {
