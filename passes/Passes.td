@@ -48,6 +48,15 @@ def OnePoint : Pass<"attn-one-point", "::attnc::attn::MixerOp"> {
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 
+def Exponent : Pass<"attn-exponent", "::attnc::attn::MixerOp"> {
+  let summary = "write exp of what lies below its own maximum in one form";
+  let description = [{
+    `exp((x - max [j] x) * c)` becomes `exp(x * c - max [j] (x * c))` for a number c above 0, `exp(min [j] x - x)` becomes
+    `exp(-x - max [j] (-x))`.
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect"];
+}
+
 def LateScale : Pass<"attn-late-scale", "::attnc::attn::MixerOp"> {
   let summary = "multiply after a sum what the sum does not run over: a softmax is normalised late";
   let description = [{
@@ -61,7 +70,7 @@ def Factor : Pass<"attn-factor", "::attnc::attn::MixerOp"> {
   let summary = "sum an axis among the factors that have it, before the others are multiplied in";
   let description = [{
     A sum over several axes of a product of three or more factors becomes a sum of sums where that saves an axis; a sum of
-    matrix products becomes a sum for each of them.
+    matrix products becomes a sum for each of them. Factors made of numbers and extents are multiplied after the sum.
   }];
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets the machine up, builds, and runs every test. The last line is the total: "N passed, N failed".
-#   scripts/test.sh [SUITE ...]      only these: format tidy unit lit reference examples stages docs
+#   scripts/test.sh [SUITE ...]      only these: format tidy unit lit reference examples recognition stages docs
 #                                   conformance fuzz main sanitize
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -127,6 +127,7 @@ if wanted examples; then
   suite "examples, cubins" "$python" test/examples/cubins.py --attnc "$attnc" --every 12
   suite "examples, NaN and inf" "$python" test/examples/special.py --attnc "$attnc" --jobs "$(nproc)"
 fi
+wanted recognition && suite "spellings" "$python" test/recognition/run.py --attnc "$attnc"
 wanted stages && suite "examples, stage by stage" "$python" test/stages/run.py --attnc "$attnc"
 if wanted docs; then
   suite "programs in the docs" "$python" test/docs/run.py --attnc "$attnc" --run docs/language.md README.md

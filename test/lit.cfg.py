@@ -19,7 +19,7 @@ config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.build_dir, "test")
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".attn", ".mlir", ".test"]
-config.excludes = ["Inputs", "unit", "fuzz"]
+config.excludes = ["Inputs", "unit", "fuzz", "recognition"]
 
 if not lit_config.params.get("slow"):
     for _, _, files in os.walk(config.test_source_root):

@@ -192,6 +192,7 @@ private:
     pm.addNestedPass<attn::MixerOp>(createDecompose());
     pm.addNestedPass<attn::MixerOp>(createOnePoint());
     pm.addNestedPass<attn::MixerOp>(createFactor());
+    pm.addNestedPass<attn::MixerOp>(createExponent());
     pm.addNestedPass<attn::MixerOp>(createSumBeforeRead());
     pm.addNestedPass<attn::MixerOp>(createSimplify());
     pm.addNestedPass<attn::MixerOp>(createLateScale());

@@ -291,7 +291,11 @@ private:
       llvm::json::Value at = place(op.getLoc());
       std::string line = at.getAsInteger() ? fmt::format("  line {}", *at.getAsInteger()) : "";
       if (auto loop = dyn_cast<tile::ForOp>(op)) {
-        text_ += fmt::format("{}in order, {} steps:\n", indent, tripsOf(loop));
+        if (auto what = loop->getAttrOfType<StringAttr>("stream"))
+          text_ += fmt::format("{}streamed {}, one pass in blocks of {}, {} steps:\n", indent, what.getValue().str(),
+                               evalOr(loop.getStep(), 1), tripsOf(loop));
+        else
+          text_ += fmt::format("{}in order, {} steps:\n", indent, tripsOf(loop));
         enterMiddle(loop);
         steps(loop.getBody().front(), depth + 1, nests);
         values_.forget(loop.getIv());
@@ -388,26 +392,37 @@ private:
       text_ += fmt::format("  writes {}\n", namesText(written.getArrayRef()));
     if (scratchBytes > 0)
       text_ += fmt::format("  scratch {} per thread\n", bytesText(int64_t(scratchBytes)));
+    auto apart = op->getAttrOfType<StringAttr>("apart");
+    if (apart)
+      text_ += fmt::format("  softmax with a place for every score, not streamed: {}\n", apart.getValue().str());
+    llvm::json::Array streams;
+    op.walk([&](tile::ForOp loop) {
+      if (auto what = loop->getAttrOfType<StringAttr>("stream"))
+        streams.push_back(what.getValue());
+    });
     steps(op.getBody().front(), 0, nests);
     for (BlockArgument position : op.getBody().front().getArguments())
       values_.forget(position);
     ++number_;
     flops += work.flops;
     bytes += kernelBytes;
-    return llvm::json::Object{{"grid", std::move(sizes)},
-                              {"instances", instances},
-                              {"times", times},
-                              {"loops", loops},
-                              {"nests", std::move(nests)},
-                              {"scratch", std::move(scratch)},
-                              {"touches", namesJson(touched.getArrayRef())},
-                              {"reads", namesJson(read.getArrayRef())},
-                              {"writes", namesJson(written.getArrayRef())},
-                              {"line", place(op.getLoc())},
-                              {"flops", work.flops},
-                              {"bytes", kernelBytes},
-                              {"bound", bound},
-                              {"points", work.points}};
+    return llvm::json::Object{
+        {"grid", std::move(sizes)},
+        {"instances", instances},
+        {"times", times},
+        {"loops", loops},
+        {"nests", std::move(nests)},
+        {"streams", std::move(streams)},
+        {"not_streamed", apart ? llvm::json::Value(apart.getValue()) : llvm::json::Value(nullptr)},
+        {"scratch", std::move(scratch)},
+        {"touches", namesJson(touched.getArrayRef())},
+        {"reads", namesJson(read.getArrayRef())},
+        {"writes", namesJson(written.getArrayRef())},
+        {"line", place(op.getLoc())},
+        {"flops", work.flops},
+        {"bytes", kernelBytes},
+        {"bound", bound},
+        {"points", work.points}};
   }
 
   void block(Block &b, double times, llvm::json::Array &kernels, double &flops, double &bytes) {

@@ -3,6 +3,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "runtime/Components.h"
 #include "llvm/ADT/SmallVector.h"
+#include <cmath>
 
 using namespace mlir;
 
@@ -45,6 +46,35 @@ void addFactors(Value v, SmallVectorImpl<Value> &into) {
     return;
   }
   into.push_back(v);
+}
+
+bool isOfExtents(Value v, bool positive) {
+  v = lookThrough(v);
+  if (v.getDefiningOp<attn::ExtentOp>())
+    return true;
+  if (std::optional<int64_t> c = constInt(v))
+    return *c > 0;
+  if (std::optional<double> c = constReal(v))
+    return (*c > 0 || !positive) && std::fabs(*c) > 0x1p-60 && std::fabs(*c) < 0x1p60;
+  auto map = v.getDefiningOp<MapOp>();
+  if (!map)
+    return false;
+  switch (map.getFn()) {
+  case MapFn::Pow:
+    if (std::optional<double> c = constReal(lookThrough(map.getArgs()[1])); !c || std::fabs(*c) > 2)
+      return false;
+    return isOfExtents(map.getArgs()[0], positive);
+  case MapFn::Mul:
+  case MapFn::Div:
+    return isOfExtents(map.getArgs()[0], positive) && isOfExtents(map.getArgs()[1], positive);
+  case MapFn::ToF32:
+  case MapFn::ToF64:
+  case MapFn::Sqrt:
+  case MapFn::Rsqrt:
+    return isOfExtents(map.getArgs()[0], positive);
+  default:
+    return false;
+  }
 }
 
 int64_t freshCycle(MixerOp mixer) {

@@ -13,7 +13,7 @@
 //
 // A union shares %m and %z over all its operands. logsumexp is %m0 + log(%z) where %m is finite, else %m: -inf, inf and
 // NaN come out as themselves. In %y - logsumexp(%s) the maximum is taken off
-// first. A running sum, product or maximum
+// first; exp(%s - logsumexp(%s)) is %e / %z. A running sum, product or maximum
 // becomes a recurrence along its axes.
 //
 // Leaves: reduce sum prod max min any all, argreduce, topk, argsort, rank, and the maps listed in Passes.td.
@@ -274,6 +274,26 @@ static Value decomposeDifference(MapOp op) {
   return b.select(b.map(MapFn::IsFinite, m), apart, isFirst ? b.sub(m, y) : b.sub(y, m));
 }
 
+/// `exp(s - logsumexp[j](s))`, a softmax by another name, as exp(s - m) / z, where everything is normalised by one
+/// number. As in the difference, an infinite s gives NaN there and 0 elsewhere, and a row of -inf NaN; under a guard it
+/// is m itself that is taken off, so that z is 0 only where nothing is there (LateScale). Null for any other map.
+static Value decomposeExp(MapOp op) {
+  auto difference = op.getFn() == MapFn::Exp ? lookThrough(op.getArgs()[0]).getDefiningOp<MapOp>() : MapOp();
+  if (!difference || difference.getFn() != MapFn::Sub)
+    return {};
+  auto lse = lookThrough(difference.getArgs()[1]).getDefiningOp<ReduceOp>();
+  if (!lse || lse.getRed() != Reduction::LogSumExp ||
+      lookThrough(lse.getSource()) != lookThrough(difference.getArgs()[0]))
+    return {};
+  TALLY("decompose: exp of a difference from a logsumexp");
+  Build b(op);
+  Value m, m0, z = sumOfExp(b, lse, m, m0), top = b.eq(m, b.number(Build::inf, m));
+  Value p = b.exp(b.sub(lse.getSource(), lse.getGuard() ? m : m0));
+  if (lse.getGuard())
+    z = b.reduce(Reduction::Sum, axesFrom(lse.getAxes()), p, lse.getGuard());
+  return b.div(p, b.select(top, b.number(1, z), z));
+}
+
 //===--- running reductions -----------------------------------------------===//
 
 static MapFn combinerOf(Reduction red) {
@@ -383,6 +403,11 @@ void Decompose::runOnOperation() {
   attn::AxisTable table(mixer);
   int64_t cycle = attn::freshCycle(mixer);
   llvm::DenseMap<Operation *, unsigned> parts = attn::cycleParts(mixer);
+  for (auto map : llvm::make_early_inc_range(mixer.getBody()->getOps<attn::MapOp>()))
+    if (Value apart = attn::decomposeExp(map)) {
+      map.replaceAllUsesWith(apart);
+      map.erase();
+    }
   for (auto map : llvm::make_early_inc_range(mixer.getBody()->getOps<attn::MapOp>()))
     if (Value apart = attn::decomposeDifference(map)) {
       map.replaceAllUsesWith(apart);

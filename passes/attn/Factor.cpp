@@ -10,6 +10,9 @@
 // is no matrix product, but its terms are:
 //   reduce sum [c] (u[i, c] * h[j, c]) + reduce sum [c] (v[i, c] * r[j, c])
 //
+// And a factor made of numbers and extents is multiplied after the sum, wherever it was written:
+//   reduce sum [d] ((q[i, d] / sqrt(#d)) * k[j, d])  ->  reduce sum [d] (q[i, d] * k[j, d]) / sqrt(#d)
+//
 // Sums may be reassociated, and a product distributes over the sum of what it does not depend on. A guard is left
 // alone. Inside recurrences only terms are taken apart: their steps are scheduled as they are written.
 // Assumes attn-decompose. Pinned by test/passes/attn/factor.mlir.
@@ -135,6 +138,52 @@ Value sumTerms(ReduceOp op, const AxisTable &table) {
   return all;
 }
 
+/// The factors of a product, those apart that are numbers of the call alone, by which it is multiplied or divided.
+struct Scaled {
+  SmallVector<Value> factors, times, over;
+  void add(Value v) {
+    v = lookThrough(v);
+    auto map = v.getDefiningOp<MapOp>();
+    if (axesOf(v).empty() && isOfExtents(v))
+      return times.push_back(v);
+    if (map && map.getFn() == MapFn::Mul) {
+      for (Value arg : map.getArgs())
+        add(arg);
+    } else if (map && map.getFn() == MapFn::Div && isOfExtents(map.getArgs()[1])) {
+      add(map.getArgs()[0]);
+      over.push_back(map.getArgs()[1]);
+    } else {
+      factors.push_back(v);
+    }
+  }
+};
+
+/// Numbers of the call multiplied after the sum of a product, `sum`; null where there are none.
+Value scaleLast(ReduceOp op, const AxisTable &table, Value &sum) {
+  if (op.getRed() != Reduction::Sum || !typeOf(op.getSource()).isFloat())
+    return {};
+  Scaled parts;
+  parts.add(op.getSource());
+  if (parts.factors.size() < 2 || (parts.times.empty() && parts.over.empty()) ||
+      !llvm::all_of(axesFrom(op.getAxes()),
+                    [&](StringAttr a) { return llvm::is_contained(axesOfAll(parts.factors), a); }))
+    return {};
+  Build b(op);
+  sum = b.reduce(Reduction::Sum, axesFrom(op.getAxes()), product(b, parts.factors), op.getGuard());
+  Value times = parts.times.empty() ? Value() : product(b, parts.times);
+  Value over = parts.over.empty() ? Value() : product(b, parts.over);
+  Value all = !over ? b.mul(sum, times) : b.div(times ? b.mul(sum, times) : sum, over);
+  auto isNumber = [](Value v) { return constReal(v).has_value(); };
+  if (llvm::all_of(parts.times, isNumber) && llvm::all_of(parts.over, isNumber))
+    return all;
+  // Over nothing it is 0, whatever 1 / #d is.
+  Value some;
+  for (StringAttr axis : axesFrom(op.getAxes()))
+    if (std::optional<int64_t> extent = extentAsConst(table.extent(axis)); !extent || *extent < 1)
+      some = b.andOf(b.map(MapFn::Gt, {b.extent(table, table.extent(axis)), b.integer(0)}), some);
+  return some ? b.select(some, all, b.number(0, all)) : all;
+}
+
 void Factor::runOnOperation() {
   MixerOp mixer = getOperation();
   AxisTable table(mixer);
@@ -142,8 +191,11 @@ void Factor::runOnOperation() {
   SmallVector<ReduceOp> todo(mixer.getBody()->getOps<ReduceOp>());
   while (!todo.empty()) {
     ReduceOp op = todo.pop_back_val();
-    Value with = sumTerms(op, table);
+    Value unscaled, with = cyclic.count(op) ? Value() : scaleLast(op, table, unscaled);
     if (with) {
+      TALLY("factor: numbers multiplied after a sum");
+      todo.push_back(unscaled.getDefiningOp<ReduceOp>());
+    } else if ((with = sumTerms(op, table))) {
       TALLY("factor: a sum taken term by term");
     } else if ((with = cyclic.count(op) ? Value() : sumFirst(op, table))) {
       TALLY("factor: a sum taken factor by factor");

@@ -7,7 +7,15 @@
 //
 // and, where %g leaves a range, %z = reduce sum [j] %p guard %g sums select(%g, %p, 0), so that these alone are stored.
 // No pass over all weights normalises them, and they need no sum over all keys before they are used. The same for %p /
-// %z, where %z is a sum over the same axes without a guard; over nothing, both are 0.
+// %z and %p * (1 / %z), where %z is the sum of %p over the same axes, or that plus what is not below 0, or at least
+// some number above 0; over nothing, all are 0.
+//
+// Where %z adds the sums over several sets (a softmax over a union), the weights of each set lie below the maximum of
+// all sets, and no sum over one set is known before the maximum of the others is. So a set takes off its own maximum:
+//
+//   %p = exp(%s - %m)                          ; %m = max(%m1, ...), %m1 = max [j] %s
+// becomes
+//   %p = exp(%s - %m1), the sums over it multiplied by exp(%m1 - %m)
 //
 // Only where nothing else reads the normalised weights, and where the sum takes all that %z takes: 0 * NaN is not 0,
 // and a sum over nothing is 0 whatever the factor. %r is NaN only where some %p is, which makes the row NaN either way;
@@ -52,6 +60,41 @@ Value safeReciprocal(Value v) {
   return is ? lookThrough(div.getArgs()[1]) : Value();
 }
 
+/// Not below 0, or NaN; `above`: at least some number above 0.
+bool isAtLeast(Value v, bool above, int depth = 0) {
+  constexpr int kDeep = 16;
+  v = lookThrough(v);
+  if (std::optional<double> c = constReal(v))
+    return above ? *c > 0 : *c >= 0;
+  auto map = v.getDefiningOp<MapOp>();
+  if (depth > kDeep)
+    return false;
+  if (auto reduce = v.getDefiningOp<ReduceOp>())
+    return !above && (reduce.getRed() == Reduction::Sum || reduce.getRed() == Reduction::Prod) &&
+           isAtLeast(reduce.getSource(), false, depth + 1);
+  if (!map)
+    return false;
+  auto is = [&](unsigned k, bool above) { return isAtLeast(map.getArgs()[k], above, depth + 1); };
+  switch (map.getFn()) {
+  case MapFn::Exp:
+  case MapFn::Exp2:
+  case MapFn::Abs:
+  case MapFn::Sqrt:
+    return !above;
+  case MapFn::Max:
+    return is(0, above) || is(1, above);
+  case MapFn::Add:
+    return is(0, false) && is(1, false) && (!above || is(0, true) || is(1, true));
+  case MapFn::Mul:
+  case MapFn::Div:
+    return !above && is(0, false) && is(1, false);
+  case MapFn::Select:
+    return is(1, above) && is(2, above);
+  default:
+    return false;
+  }
+}
+
 /// Made of comparisons of sums of positions: it leaves a part of an axis, not scattered positions.
 bool isRange(Value condition) {
   llvm::DenseSet<Value> seen;
@@ -81,6 +124,49 @@ bool isRange(Value condition) {
   return true;
 }
 
+/// The maximum of the exponents that a sum adds, or null.
+Value maxOf(ReduceOp sum) {
+  MapOp exp = mapOf(sum.getSource(), MapFn::Exp), by = exp ? mapOf(exp.getArgs()[0], MapFn::Sub) : MapOp();
+  if (by)
+    for (Operation *user : by.getArgs()[0].getUsers())
+      if (auto max = dyn_cast<ReduceOp>(user);
+          max && max.getRed() == Reduction::Max && max.getGuard() == sum.getGuard() && max.getAxes() == sum.getAxes())
+        return max.getResult();
+  return {};
+}
+
+/// The sum of a set of several, below the maximum of that set, and exp of how far that lies below the maximum of all: 0
+/// where nothing is left.
+struct OwnMax {
+  ReduceOp sum;
+  Value below;
+
+  /// Makes them, where the sum refers to the maximum of several sets; the product of both takes the place of the sum.
+  static OwnMax of(ReduceOp old) {
+    MapOp exp = mapOf(old.getSource(), MapFn::Exp), by = exp ? mapOf(exp.getArgs()[0], MapFn::Sub) : MapOp();
+    Value max = by ? maxOf(old) : Value();
+    if (!max)
+      return {};
+    Value all = by.getArgs()[1];
+    MapOp choice = mapOf(all, MapFn::Select);
+    if (lookThrough(choice ? choice.getArgs()[2] : all) == max)
+      return {};
+    for (StringAttr axis : axesFrom(old.getAxes()))
+      if (hasAxis(all, axis))
+        return {};
+    TALLY("late-scale: a set of several below its own maximum");
+    Build b(exp);
+    Value none = b.eq(max, b.number(-Build::inf, max));
+    Value p = b.exp(b.sub(by.getArgs()[0], b.select(none, b.number(0, max), max)));
+    Value below = b.exp(b.sub(max, all));
+    Build after(old);
+    auto sum = after.builder().create<ReduceOp>(old.getLoc(), Reduction::Sum, old.getAxes(), p, old.getGuard());
+    old.getResult().replaceAllUsesWith(after.mul(sum, below));
+    old.erase();
+    return {sum, below};
+  }
+};
+
 /// A normalised weight, and the sums that take it.
 class Weight {
 public:
@@ -92,12 +178,17 @@ public:
       p = op_.getArgs()[0];
       z = divisor_ = op_.getArgs()[1];
     } else if (op_.getFn() == MapFn::Mul && op_.getArgs().size() == 2) {
-      for (unsigned i : {0u, 1u})
-        if (Value sum = safeReciprocal(op_.getArgs()[i]); sum && !z) {
-          reciprocal_ = op_.getArgs()[i];
-          p = op_.getArgs()[1 - i];
-          z = sum;
-        }
+      for (unsigned i : {0u, 1u}) {
+        if (z)
+          break;
+        Value factor = op_.getArgs()[i];
+        MapOp div = mapOf(factor, MapFn::Div);
+        if ((z = safeReciprocal(factor)))
+          reciprocal_ = factor;
+        else if (div && isNumber(div.getArgs()[0], 1))
+          z = divisor_ = div.getArgs()[1];
+        p = op_.getArgs()[1 - i];
+      }
     }
     if (!z || p.getType() != op_.getResult().getType() || !findOwn(z, p))
       return false;
@@ -105,17 +196,16 @@ public:
     for (StringAttr axis : reduced_)
       if (hasAxis(divisor_ ? divisor_ : reciprocal_, axis))
         return false;
-    bool isWhole = own_.getResult() == lookThrough(z);
-    if (divisor_ && (!isWhole || own_.getGuard()))
-      return false;
-    if (!isWhole && !(max_ = maxOf(own_)))
+    isWhole_ = own_.getResult() == lookThrough(z);
+    if (divisor_ ? !mayDivide() : !isWhole_ && !(max_ = maxOf(own_)))
       return false;
     unscaled_ = p;
-    return collect(op_.getResult(), !own_.getGuard(), 0) && !sums_.empty();
+    return collect(op_.getResult(), divisor_ || !own_.getGuard(), 0) && !sums_.empty();
   }
 
   void rewrite() {
     TALLY("late-scale: a factor multiplied after the sum");
+    takeOwnMax();
     for (ReduceOp sum : sums_) {
       Build b(sum.getOperation());
       b.builder().setInsertionPointAfter(sum);
@@ -131,32 +221,61 @@ public:
 private:
   static constexpr int kDeep = 16;
 
-  /// The term of z that adds these weights alone.
+  /// The term of z that adds these weights alone, or a factor of them.
   bool findOwn(Value z, Value p) {
+    SmallVector<Value> factors;
+    addFactors(p, factors);
+    factors.push_back(lookThrough(p));
     llvm::DenseSet<Value> seen;
     SmallVector<Value> todo{z};
     while (!todo.empty()) {
       Value term = lookThrough(todo.pop_back_val());
       if (!seen.insert(term).second)
         continue;
-      if (MapOp add = mapOf(term, MapFn::Add))
-        llvm::append_range(todo, add.getArgs());
+      auto map = term.getDefiningOp<MapOp>();
+      if (map && (map.getFn() == MapFn::Add || (divisor_ && (map.getFn() == MapFn::Max || map.getFn() == MapFn::Abs ||
+                                                             map.getFn() == MapFn::Select))))
+        llvm::append_range(todo, map.getArgs());
       else if (auto sum = term.getDefiningOp<ReduceOp>();
-               sum && sum.getRed() == Reduction::Sum && lookThrough(sum.getSource()) == lookThrough(p))
+               sum && sum.getRed() == Reduction::Sum && llvm::is_contained(factors, lookThrough(sum.getSource())))
         own_ = sum;
     }
     return bool(own_);
   }
 
-  /// The maximum of the exponents that a sum adds, or null.
-  static Value maxOf(ReduceOp sum) {
+  /// Whether the quotient of the sum is the sum of the quotients, over nothing too.
+  bool mayDivide() {
+    if (isAtLeast(divisor_, true))
+      return positive_ = true;
+    MapOp choice = mapOf(divisor_, MapFn::Select); // 1 where the maximum is inf and so all is 0 or NaN
+    bool isOwn = isWhole_ || (choice && isNumber(choice.getArgs()[1], 1) && lookThrough(choice.getArgs()[2]) == own_);
+    if (!isOwn && !isAtLeast(divisor_, false))
+      return false;
+    // A weight of a row in which something is left is 1 or NaN, so that 0 is the sum of none.
+    return !own_.getGuard() || (isOwn && isBelowMax(own_));
+  }
+
+  /// It adds exp(x - max of x).
+  static bool isBelowMax(ReduceOp sum) {
     MapOp exp = mapOf(sum.getSource(), MapFn::Exp), by = exp ? mapOf(exp.getArgs()[0], MapFn::Sub) : MapOp();
-    if (by)
-      for (Operation *user : by.getArgs()[0].getUsers())
-        if (auto max = dyn_cast<ReduceOp>(user);
-            max && max.getRed() == Reduction::Max && max.getGuard() == sum.getGuard() && max.getAxes() == sum.getAxes())
-          return max.getResult();
-    return {};
+    auto max = by ? lookThrough(by.getArgs()[1]).getDefiningOp<ReduceOp>() : ReduceOp();
+    return max && max.getRed() == Reduction::Max && lookThrough(max.getSource()) == lookThrough(by.getArgs()[0]) &&
+           max.getGuard() == sum.getGuard() && max.getAxes() == sum.getAxes();
+  }
+
+  /// The weights of one set of several lie below the maximum of that set.
+  void takeOwnMax() {
+    Value exp = lookThrough(unscaled_);
+    for (Operation *user : exp.getUsers())
+      if (user != own_ && user != op_)
+        return;
+    if (exp != lookThrough(own_.getSource()))
+      return;
+    if (OwnMax own = OwnMax::of(own_); own.sum) {
+      own_ = own.sum;
+      unscaled_ = own.sum.getSource();
+      below_ = own.below;
+    }
   }
 
   /// Follows every use to a sum over what z adds; `guarded`: it is 0 where z adds nothing.
@@ -166,8 +285,8 @@ private:
     for (OpOperand &use : v.getUses()) {
       Operation *user = use.getOwner();
       if (auto sum = dyn_cast<ReduceOp>(user)) {
-        if (sum.getRed() != Reduction::Sum || use.get() != sum.getSource() || sum.getGuard() || !guarded ||
-            axesFrom(sum.getAxes()) != reduced_)
+        if (sum.getRed() != Reduction::Sum || use.get() != sum.getSource() ||
+            sum.getGuard() != (divisor_ ? own_.getGuard() : Value()) || !guarded || axesFrom(sum.getAxes()) != reduced_)
           return false;
         if (chosen(sum.getResult(), 0))
           return false;
@@ -212,14 +331,21 @@ private:
       made_.insert(v.getDefiningOp());
       return v;
     };
+    if (below_)
+      sum = note(b.mul(sum, below_));
     if (reciprocal_) {
       Value all = note(b.mul(sum, reciprocal_));
       return !max_ ? all : note(b.select(b.eq(max_, b.number(-Build::inf, max_)), sum, all));
     }
+    Value all = note(b.div(sum, divisor_));
+    if (positive_)
+      return all;
+    if (own_.getGuard())
+      return b.select(b.eq(own_.getResult(), b.number(0, sum)), b.number(0, sum), all);
     Value some;
     for (StringAttr axis : reduced_)
       some = b.andOf(b.map(MapFn::Gt, {b.extent(table_, table_.extent(axis)), b.integer(0)}), some);
-    return b.select(some, note(b.div(sum, divisor_)), b.number(0, sum));
+    return b.select(some, all, b.number(0, sum));
   }
 
   MapOp op_;
@@ -227,7 +353,10 @@ private:
   Value reciprocal_, divisor_; ///< one of the two
   ReduceOp own_;               ///< the sum of the weights
   Value max_;                  ///< where z has terms of other sets too: the maximum of this one
+  Value below_;                ///< there: exp of how far that lies below the maximum of all
   Value unscaled_, guarded_;
+  bool isWhole_ = false;  ///< nothing but own_ is in z
+  bool positive_ = false; ///< the divisor is at least some number above 0
   Axes reduced_;
   SmallVector<ReduceOp> sums_;
   llvm::DenseSet<Operation *> seen_, made_;
@@ -242,6 +371,9 @@ struct LateScale : impl::LateScaleBase<LateScale> {
     for (MapOp op : llvm::to_vector(mixer.getBody()->getOps<MapOp>()))
       if (Weight weight(op, table); !cyclic.count(op) && weight.match())
         weight.rewrite();
+    for (ReduceOp sum : llvm::to_vector(mixer.getBody()->getOps<ReduceOp>()))
+      if (sum.getRed() == Reduction::Sum && !cyclic.count(sum) && lookThrough(sum.getSource()).hasOneUse())
+        OwnMax::of(sum);
   }
 };
 

@@ -302,26 +302,6 @@ Value foldMap(MapOp op, Bounds &bounds) {
   }
 }
 
-/// A number made of extents alone, neither tiny nor huge: #d, sqrt(#d), converted in any way.
-bool isOfExtents(Value v) {
-  v = lookThrough(v);
-  if (v.getDefiningOp<attn::ExtentOp>())
-    return true;
-  if (std::optional<double> c = constReal(v))
-    return std::fabs(*c) > 0x1p-60 && std::fabs(*c) < 0x1p60;
-  auto map = v.getDefiningOp<MapOp>();
-  if (!map)
-    return false;
-  switch (map.getFn()) {
-  case MapFn::ToF32:
-  case MapFn::ToF64:
-  case MapFn::Sqrt:
-    return isOfExtents(map.getArgs()[0]);
-  default:
-    return false;
-  }
-}
-
 /// sum(x * y) / sqrt(#d) as a product with the reciprocal: a division takes as long as ten products. Only of a sum of
 /// products, which is rounded anyway: the quotient of others may be meant to be a whole number. Null for any other map.
 Value foldScale(MapOp op) {
@@ -339,6 +319,21 @@ Value foldScale(MapOp op) {
   if (narrow && narrow.getFn() == MapFn::ToF32 && typeOf(narrow.getArgs()[0]).getElem().isF64())
     by = narrow.getArgs()[0]; // rounded once
   return b.mul(x, b.convert(b.div(b.number(1, by), by), b.f32()));
+}
+
+/// -(-x) as x, and (-x) * c as -(x * c) for a number c, so that two signs meet. Null for any other map.
+Value foldSign(MapOp op) {
+  auto negated = [](Value v) {
+    auto map = lookThrough(v).getDefiningOp<MapOp>();
+    return map && map.getFn() == MapFn::Neg ? map.getArgs()[0] : Value();
+  };
+  Value x = negated(op.getArgs()[0]);
+  if (!x || op.getFn() == MapFn::Neg || !typeOf(x).isFloat())
+    return x && op.getFn() == MapFn::Neg ? x : Value();
+  if ((op.getFn() != MapFn::Mul && op.getFn() != MapFn::Div) || !isOfExtents(op.getArgs()[1]))
+    return {};
+  Build b(op);
+  return b.neg(b.map(op.getFn(), {x, op.getArgs()[1]}));
 }
 
 /// x to a small whole power as products; null when it is none.
@@ -495,6 +490,8 @@ bool Simplify::fold(MixerOp mixer, const AxisTable &table) {
         TALLY("simplify: a flat position put together again");
       if (!with && (with = foldPower(map)))
         TALLY("simplify: a small whole power");
+      if (!with && (with = foldSign(map)))
+        TALLY("simplify: a sign met by another or a number");
       if (!with && (with = foldScale(map)))
         TALLY("simplify: a sum of products scaled by a reciprocal");
       if (!with && (with = foldMap(map, bounds)))

@@ -23,6 +23,9 @@
 // the nests read has positions of the axis side by side. Where there are known to be few of them that is no gain, and
 // the kernel stays as it is.
 //
+// What the loop is stays with it as `stream`, what is in the way of a softmax that is none with the kernel as `apart`:
+// for `explain` alone.
+//
 // Sums are restarted in every block: the error of a long sum is that of a short one.
 // What may be fused is found in StreamMatch.cpp. Assumes attn-to-tile. Pinned by test/passes/tile/stream.mlir.
 //===----------------------------------------------------------------------===//
@@ -379,12 +382,13 @@ void Rewriter::run() {
     hi = !hi || hi == dim.hi ? dim.hi : b.createOrFold<arith::MaxSIOp>(hi, dim.hi);
   }
   Value step = b.create<arith::ConstantIntOp>(kBlock, 64);
-  b.create<tile::ForOp>(lo, hi, step, [&](OpBuilder &inner, Location loc, Value at) {
+  auto loop = b.create<tile::ForOp>(lo, hi, step, [&](OpBuilder &inner, Location loc, Value at) {
     ImplicitLocOpBuilder nb(loc, inner);
     Value end = nb.create<arith::MinSIOp>(nb.create<arith::AddIOp>(at, step), hi);
     for (Member &m : members)
       emitMember(nb, m, at, end);
   });
+  loop->setAttr("stream", b.getStringAttr(maxima.empty() ? "sums" : "softmax"));
   // In the order in which they stood.
   for (Operation *op : after)
     if (auto member = llvm::find_if(members, [&](const Member &m) { return m.nest == op; }); member != members.end())
@@ -403,16 +407,21 @@ struct Stream : impl::StreamBase<Stream> {
     SmallVector<tile::KernelOp> kernels;
     getOperation().walk([&](tile::KernelOp kernel) { kernels.push_back(kernel); });
     for (tile::KernelOp kernel : kernels) {
-      std::optional<Fusion> found = matchFusion(kernel);
-      if (!found)
-        continue;
-      ImplicitLocOpBuilder b(kernel.getLoc(), kernel);
-      Value rows = found->rowsInAll(b);
-      std::optional<int64_t> known = constant(rows);
-      if (!rows || (known && *known < kRows))
-        continue;
-      TALLY("stream: nests over an axis fused block by block");
-      Rewriter(std::move(*found)).run();
+      StringRef why;
+      while (std::optional<Fusion> found = matchFusion(kernel, why)) { // one axis after the other
+        ImplicitLocOpBuilder b(kernel.getLoc(), kernel);
+        Value rows = found->rowsInAll(b);
+        std::optional<int64_t> known = constant(rows);
+        if (!rows || (known && *known < kRows)) {
+          why = "there are few rows";
+          break;
+        }
+        TALLY("stream: nests over an axis fused block by block");
+        Rewriter(std::move(*found)).run();
+      }
+      if (softmaxIn(kernel))
+        kernel->setAttr(
+            "apart", StringAttr::get(&getContext(), why.empty() ? "its steps are in several kernels or loops" : why));
     }
   }
 };

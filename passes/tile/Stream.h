@@ -95,7 +95,10 @@ struct Fusion {
   llvm::SmallVector<Value> maxIndices(const Member &m) const;
 };
 
-/// Finds what can be fused; changes nothing.
-std::optional<Fusion> matchFusion(tile::KernelOp kernel);
+/// Finds what can be fused; changes nothing. `why`: what is in the way of what came closest.
+std::optional<Fusion> matchFusion(tile::KernelOp kernel, llvm::StringRef &why);
+
+/// A nest with exp of what lies below a maximum, outside of the loops over blocks; or null.
+tile::NestOp softmaxIn(tile::KernelOp kernel);
 
 } // namespace attnc::stream

@@ -112,6 +112,9 @@ SmallVector<Value> Fusion::maxIndices(const Member &m) const {
 
 namespace {
 
+constexpr StringLiteral kNeedsSums = "a sum or maximum over all of the axis is needed for each of its positions";
+constexpr StringLiteral kDegree = "the weights are used in another way than of the first degree, in sums";
+
 bool dependsOn(Value v, tile::NestOp nest, unsigned position) {
   llvm::DenseSet<Value> seen;
   SmallVector<Value> todo{v};
@@ -129,6 +132,44 @@ bool dependsOn(Value v, tile::NestOp nest, unsigned position) {
   return false;
 }
 
+} // namespace
+
+/// Whether x has a position of the nest that the load of its maximum lacks.
+static bool moves(Value x, tile::LoadOp max, tile::NestOp nest) {
+  for (unsigned d = 0; d < nest.getNumPar() + nest.getNumInner(); ++d)
+    if (dependsOn(x, nest, d) &&
+        llvm::none_of(max.getIndices(), [&](Value index) { return dependsOn(index, nest, d); }))
+      return true;
+  return false;
+}
+
+tile::NestOp softmaxIn(tile::KernelOp kernel) {
+  auto isMax = [](Value buffer) {
+    return llvm::any_of(buffer.getUsers(), [](Operation *user) {
+      auto store = dyn_cast<tile::StoreOp>(user);
+      auto nest = store ? store->getParentOfType<tile::NestOp>() : tile::NestOp();
+      return nest && nest.isReduction() && llvm::is_contained(nest.getCombinerKinds(), tile::Combiner::Max);
+    });
+  };
+  tile::NestOp found;
+  kernel.walk([&](Operation *op) {
+    auto loop = op->getParentOfType<tile::ForOp>();
+    if (found || !isa<math::ExpOp, math::Exp2Op>(op) || (loop && loop->hasAttr("stream")))
+      return;
+    auto below = op->getOperand(0).getDefiningOp<arith::SubFOp>();
+    Value max = below ? below.getRhs() : Value();
+    if (auto choice = max ? max.getDefiningOp<arith::SelectOp>() : arith::SelectOp())
+      max = choice.getFalseValue();
+    auto load = max ? max.getDefiningOp<tile::LoadOp>() : tile::LoadOp();
+    auto nest = op->getParentOfType<tile::NestOp>();
+    if (load && isMax(load.getBuffer()) && moves(below.getLhs(), load, nest))
+      found = nest;
+  });
+  return found;
+}
+
+namespace {
+
 class Matcher : public Fusion {
 public:
   explicit Matcher(tile::KernelOp of) {
@@ -136,17 +177,35 @@ public:
     body = &kernel.getBody().front();
   }
 
+  /// Why what came closest could not be, of what a softmax outside of all loops over blocks reads and writes.
+  StringRef why;
+
   /// Finds what can be fused; changes nothing.
   bool match() {
+    tile::NestOp softmax = softmaxIn(kernel);
     for (auto nest : body->getOps<tile::NestOp>())
       for (tile::AllocOp seed : body->getOps<tile::AllocOp>())
         for (unsigned d = 0; d < seed.getExtents().size(); ++d)
-          if (!constant(seed.getExtents()[d]) && nest == firstUser(seed) && matchFrom(seed, d))
-            return true;
+          if (!constant(seed.getExtents()[d]) && nest == firstUser(seed)) {
+            noting_ = softmax && llvm::any_of(seed->getUsers(), [&](Operation *op) { return softmax->isAncestor(op); });
+            if (matchFrom(seed, d))
+              return true;
+          }
     return false;
   }
 
 private:
+  /// Notes what is in the way; what is found later came closer.
+  bool no(int stage, StringRef reason) {
+    if (noting_ && stage > closest_) {
+      closest_ = stage;
+      why = reason;
+    }
+    return false;
+  }
+  int closest_ = 0;
+  bool noting_ = false;
+
   tile::NestOp firstUser(tile::AllocOp alloc) {
     tile::NestOp first;
     for (Operation *user : alloc->getUsers())
@@ -180,10 +239,10 @@ private:
         auto nest = user->getParentOfType<tile::NestOp>();
         auto [buffer, indices] = access(user);
         if (!buffer || !nest || nest->getBlock() != body || nest.getSequential())
-          return false;
+          return no(1, "scores are read by what is no loop over them: a sort, a scatter, a recurrence");
         int position = positionOf(nest, indices[d]);
         if (position < 0 || (dims.count(nest) && dims[nest] != unsigned(position)))
-          return false;
+          return no(1, "scores are read at other positions than their own");
         if (!dims.try_emplace(nest, position).second)
           continue;
         // Other private buffers at the same position.
@@ -200,7 +259,7 @@ private:
               all = false;
         });
         if (!all)
-          return false;
+          return no(1, "scores are read at other positions than their own");
       }
     }
     for (auto nest : body->getOps<tile::NestOp>())
@@ -250,7 +309,7 @@ private:
           add(w, endWritten);
         }
         if (meets(r, sunkWritten) || meets(w, sunkWritten) || meets(w, sunkRead))
-          return false;
+          return no(2, kNeedsSums);
         add(read, r);
         add(written, w);
       } else {
@@ -265,7 +324,7 @@ private:
           add(sunkRead, r);
           add(sunkWritten, w);
         } else {
-          return false; // a bound made of what the members store
+          return no(2, kNeedsSums); // a bound made of what the members store
         }
       }
       if (op == last)
@@ -286,21 +345,21 @@ private:
             Value buffer = load.getBuffer();
             if (auto row = rows.find(buffer); row != rows.end()) {
               if (!row->second.written || finishOfSum)
-                return false;
+                return no(3, "scores are read where a sum over them ends");
               of[load] = row->second.degree;
             } else if (auto kept = keeps.find(buffer); kept != keeps.end() && !finishOfSum) {
               if (!isPlainMax(*kept->second))
-                return false;
+                return no(3, kNeedsSums);
               of[load] = {Degree::Reference, buffer, {}};
             } else if (made.contains(buffer)) {
-              return false;
+              return no(3, kNeedsSums);
             }
           } else if (auto store = dyn_cast<tile::StoreOp>(op)) {
             Value buffer = store.getBuffer();
             Degree degree = of.lookup(store.getValue());
             if (auto row = rows.find(buffer); row != rows.end()) {
               if (degree.kind != Degree::Free && degree.kind != Degree::Linear)
-                return false;
+                return no(3, kDegree);
               row->second.degree = degree;
               row->second.written = true;
               if (degree.kind == Degree::Linear && !placeMax(m.nest, degree.max, store, row->second))
@@ -311,10 +370,10 @@ private:
             } else {
               made.insert(buffer);
               if (degree.kind != Degree::Free)
-                return false;
+                return no(3, "the weights themselves are stored, and their maximum is known last");
             }
           } else if (!finishOfSum && !transfer(op, of, m.nest)) {
-            return false;
+            return no(3, kDegree);
           }
         }
         return true;
@@ -334,7 +393,7 @@ private:
             llvm::is_contained(kinds, tile::Combiner::ArgMax) || llvm::is_contained(kinds, tile::Combiner::ArgMin);
         if (m.sums() && (select || (degree.kind == Degree::Linear && kinds[i] != tile::Combiner::Sum) ||
                          (i && !(degree == m.degree))))
-          return false;
+          return no(3, "a largest or smallest of the weights is taken, or a place of one");
         m.degree = degree;
         if (!m.sums()) {
           if (degree.kind == Degree::Linear)
@@ -556,16 +615,18 @@ private:
     for (const Member &m : members)
       for (unsigned d = 0; m.sums() && d < m.nest.getNumPar(); ++d)
         if (Dim dim = dimOf(m.nest, d); !dim.block() && !(ofProgram(dim.lo) && ofProgram(dim.hi)))
-          return false; // no bound for its memory
+          return no(4, "the rows have no bound"); // for its memory
     return !rowDims.empty();
   }
 };
 
 } // namespace
 
-std::optional<Fusion> matchFusion(tile::KernelOp kernel) {
+std::optional<Fusion> matchFusion(tile::KernelOp kernel, StringRef &why) {
   Matcher matcher(kernel);
-  return matcher.match() ? std::optional<Fusion>(matcher) : std::nullopt;
+  bool found = matcher.match();
+  why = matcher.why;
+  return found ? std::optional<Fusion>(matcher) : std::nullopt;
 }
 
 } // namespace attnc::stream

@@ -61,3 +61,25 @@ attn.mixer @bias attributes {symbols = ["B", "Q"], axes = {b = "B", q = "Q", c =
   %s = attn.reduce sum [c] %d : [b, c, q] f32 -> [b, q] f32
   attn.output "s" %s dims [[b], [q]] storage f32 : [b, q] f32
 }
+
+// Numbers of the call come after the sum; over nothing it stays 0.
+// CHECK-LABEL: @scale
+attn.mixer @scale attributes {symbols = ["N", "M", "C"], axes = {i = "N", j = "M", c = "C"}} {
+  // CHECK: %[[X:.+]] = attn.input "x"
+  %x = attn.input "x" dims [[i], [c]] storage f32 -> [c, i] f32
+  // CHECK: %[[Y:.+]] = attn.input "y"
+  %y = attn.input "y" dims [[j], [c]] storage f32 -> [c, j] f32
+  %n = attn.extent "C"
+  %f = attn.map to_f32(%n) : [] i64 -> [] f32
+  // CHECK: %[[R:.+]] = attn.map sqrt
+  %r = attn.map sqrt(%f) : [] f32 -> [] f32
+  // CHECK: %[[P:.+]] = attn.map mul(%[[X]], %[[Y]])
+  // CHECK: %[[SUM:.+]] = attn.reduce sum [c] %[[P]]
+  // CHECK: %[[ALL:.+]] = attn.map div(%[[SUM]], %[[R]])
+  // CHECK: %[[SOME:.+]] = attn.map gt
+  // CHECK: attn.map select(%[[SOME]], %[[ALL]],
+  %a = attn.map div(%x, %r) : [c, i] f32, [] f32 -> [c, i] f32
+  %b = attn.map mul(%a, %y) : [c, i] f32, [c, j] f32 -> [c, i, j] f32
+  %s = attn.reduce sum [c] %b : [c, i, j] f32 -> [i, j] f32
+  attn.output "s" %s dims [[i], [j]] storage f32 : [i, j] f32
+}
