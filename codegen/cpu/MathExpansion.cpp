@@ -10,6 +10,8 @@
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Passes.h"
 #include "codegen/cpu/Point.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 #include "runtime/Kernel.h"
 #include "runtime/Tally.h"
 
@@ -156,13 +158,47 @@ Value expOfWide(Formula &m, Value x, double log2OfBase) {
   return scale(m, m.add(expm1Core(m, r), m.f(1)), whole);
 }
 
+/// The constant that all lanes are.
+std::optional<double> constantReal(Value v) {
+  while (Operation *op = v.getDefiningOp()) {
+    if (!isa<vector::SplatOp, vector::BroadcastOp>(op))
+      break;
+    v = op->getOperand(0);
+  }
+  DenseElementsAttr all;
+  FloatAttr one;
+  if (matchPattern(v, m_Constant(&all)) && all.isSplat() && isa<FloatType>(all.getElementType()))
+    return all.getSplatValue<APFloat>().convertToDouble();
+  return matchPattern(v, m_Constant(&one)) ? std::optional(one.getValueAsDouble()) : std::nullopt;
+}
+
+/// Whether v is x < c ? x : c.
+bool isAtMost(Value v, double top) {
+  auto choice = v.getDefiningOp<arith::SelectOp>();
+  auto less = choice ? choice.getCondition().getDefiningOp<arith::CmpFOp>() : arith::CmpFOp();
+  std::optional<double> c = less ? constantReal(choice.getFalseValue()) : std::nullopt;
+  return c && *c <= top && less.getPredicate() == arith::CmpFPredicate::OLT && less.getLhs() == choice.getTrueValue() &&
+         constantReal(less.getRhs()) == c;
+}
+
 /// 2^x to 1e-7, for what lies below a maximum: results below 2^-126 are 0. Exactly 1 at 0.
+Value exp2Polynomial(Formula &m, Value f) {
+  return m.horner(f, {1.3264727e-3, 9.6715128e-3, 5.5507337e-2, 0.24022242, 0.69314698, 1});
+}
 Value exp2Below(Formula &m, Value x) {
   x = limit(m, x, -127, 128);
   auto [nf, n] = roundToInt(m, x);
-  Value f = m.sub(x, nf);
-  Value p = m.horner(f, {1.3264727e-3, 9.6715128e-3, 5.5507337e-2, 0.24022242, 0.69314698, 1});
-  return m.mul(p, power2(m, n));
+  return m.mul(exp2Polynomial(m, m.sub(x, nf)), power2(m, n));
+}
+
+/// The same where x is no NaN: the exponent is added to the bits. Results below 2^-126 are at most that.
+Value exp2BelowNumber(Formula &m, Value x) {
+  if (!isAtMost(x, 128))
+    x = m.select(m.lt(x, m.f(128)), x, m.f(128));
+  x = m.select(m.gt(x, m.f(-127)), x, m.f(-127)); // there the sum is 0
+  Value shifted = m.add(x, m.f(kMagic));
+  Value p = exp2Polynomial(m, m.sub(x, m.sub(shifted, m.f(kMagic))));
+  return m.real(m.iadd(m.bits(p), m.shl(m.bits(shifted), 23))); // kMagic leaves nothing there
 }
 
 Value expm1(Formula &m, Value x) {
@@ -477,8 +513,12 @@ Value expand(Ir &ir, Operation *op, Helpers &helpers) {
     TALLY("cpu: exp below a maximum");
     return exp2Below(m, m.mul(x, m.f(1.4426950408889634)));
   }
-  if (auto exponential = dyn_cast<math::Exp2Op>(op))
-    return below(exponential) ? exp2Below(m, x) : choose(kExp2, exp2);
+  if (auto exponential = dyn_cast<math::Exp2Op>(op)) {
+    bool number = bitEnumContainsAll(exponential.getFastmath(), arith::FastMathFlags::nnan);
+    if (!below(exponential))
+      return choose(kExp2, exp2);
+    return number ? exp2BelowNumber(m, x) : exp2Below(m, x);
+  }
   if (isa<math::ExpM1Op>(op))
     return choose(kExpm1, expm1);
   if (isa<math::LogOp>(op))

@@ -27,12 +27,12 @@
 // for `explain` alone.
 //
 // Sums are restarted in every block: the error of a long sum is that of a short one.
-// What may be fused is found in StreamMatch.cpp. Assumes attn-to-tile. Pinned by test/passes/tile/stream.mlir.
+// What may be fused is found in StreamMatch.cpp, which maxima need not be taken in every block in
+// StreamStale.cpp. Assumes attn-to-tile. Pinned by test/passes/tile/stream.mlir.
 //===----------------------------------------------------------------------===//
-#include "passes/tile/Stream.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
+#include "passes/tile/StreamRewriter.h"
 #include "runtime/Tally.h"
 #include <limits>
 
@@ -42,126 +42,103 @@ namespace attnc {
 #define GEN_PASS_DEF_STREAM
 #include "passes/Passes.h.inc"
 
-using namespace stream;
-namespace {
+constexpr int64_t kRows = 16; ///< rows that make it worth while
 
-constexpr int64_t kBlock = 128; ///< positions in a block
-constexpr int64_t kRows = 16;   ///< rows that make it worth while
+namespace stream {
 
-class Rewriter : Fusion {
-public:
-  explicit Rewriter(Fusion found) : Fusion(std::move(found)) {}
-  void run();
+SmallVector<Value> Rewriter::maxPlace(ImplicitLocOpBuilder &b, const Member &m, ValueRange at) const {
+  return llvm::map_to_vector(maxIndices(m), [&](Value index) {
+    auto [position, off] = parts(index);
+    Value v = position ? at[position.getArgNumber()] : index;
+    return off ? b.createOrFold<arith::SubIOp>(v, off) : v;
+  });
+}
 
-private:
-  /// The same from its par positions.
-  SmallVector<Value> maxPlace(ImplicitLocOpBuilder &b, const Member &m, ValueRange at) const {
-    return llvm::map_to_vector(maxIndices(m), [&](Value index) {
-      auto [position, off] = parts(index);
-      Value v = position ? at[position.getArgNumber()] : index;
-      return off ? b.createOrFold<arith::SubIOp>(v, off) : v;
-    });
+Value Rewriter::identity(ImplicitLocOpBuilder &b, tile::Combiner kind, Type type) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  if (!isa<FloatType>(type)) {
+    bool one = kind == tile::Combiner::All || kind == tile::Combiner::Prod;
+    int64_t v = type.isInteger(1)             ? one
+                : kind == tile::Combiner::Max ? std::numeric_limits<int64_t>::min()
+                : kind == tile::Combiner::Min ? std::numeric_limits<int64_t>::max()
+                                              : one;
+    return b.create<arith::ConstantOp>(b.getIntegerAttr(type, v));
   }
+  return real(b, type,
+              kind == tile::Combiner::Max   ? -inf
+              : kind == tile::Combiner::Min ? inf
+                                            : kind == tile::Combiner::Prod);
+}
 
-  Value real(ImplicitLocOpBuilder &b, Type type, double v) {
-    return b.create<arith::ConstantOp>(b.getFloatAttr(type, v));
+Value Rewriter::join(ImplicitLocOpBuilder &b, tile::Combiner kind, Value x, Value y) {
+  bool isFloat = isa<FloatType>(x.getType());
+  switch (kind) {
+  case tile::Combiner::Sum:
+    return isFloat ? Value(b.create<arith::AddFOp>(x, y)) : Value(b.create<arith::AddIOp>(x, y));
+  case tile::Combiner::Prod:
+    return isFloat ? Value(b.create<arith::MulFOp>(x, y)) : Value(b.create<arith::MulIOp>(x, y));
+  case tile::Combiner::Max:
+    return isFloat ? Value(b.create<arith::MaximumFOp>(x, y)) : Value(b.create<arith::MaxSIOp>(x, y));
+  case tile::Combiner::Min:
+    return isFloat ? Value(b.create<arith::MinimumFOp>(x, y)) : Value(b.create<arith::MinSIOp>(x, y));
+  case tile::Combiner::Any:
+    return b.create<arith::OrIOp>(x, y);
+  default:
+    return b.create<arith::AndIOp>(x, y);
   }
+}
 
-  Value identity(ImplicitLocOpBuilder &b, tile::Combiner kind, Type type) {
-    constexpr double inf = std::numeric_limits<double>::infinity();
-    if (!isa<FloatType>(type)) {
-      bool one = kind == tile::Combiner::All || kind == tile::Combiner::Prod;
-      int64_t v = type.isInteger(1)             ? one
-                  : kind == tile::Combiner::Max ? std::numeric_limits<int64_t>::min()
-                  : kind == tile::Combiner::Min ? std::numeric_limits<int64_t>::max()
-                                                : one;
-      return b.create<arith::ConstantOp>(b.getIntegerAttr(type, v));
-    }
-    return real(b, type,
-                kind == tile::Combiner::Max   ? -inf
-                : kind == tile::Combiner::Min ? inf
-                                              : kind == tile::Combiner::Prod);
+SmallVector<tile::Range> Rewriter::parOf(tile::NestOp nest) {
+  SmallVector<tile::Range> par;
+  for (auto [lo, hi] : llvm::zip(nest.getParLo(), nest.getParHi()))
+    par.push_back({lo, hi});
+  return par;
+}
+
+SmallVector<unsigned> Rewriter::memoryOrder(const Member &m) {
+  if (!rowsLast)
+    return llvm::to_vector(llvm::seq<unsigned>(0, m.nest.getNumPar()));
+  llvm::SmallSetVector<unsigned, 4> ofRows;
+  m.nest.getBody().walk([&](tile::LoadOp load) {
+    auto row = rows.find(load.getBuffer());
+    if (row == rows.end())
+      return;
+    for (auto [k, index] : llvm::enumerate(load.getIndices()))
+      if (int position = positionOf(m.nest, index);
+          k != row->second.dim && position >= 0 && position < int(m.nest.getNumPar()))
+        ofRows.insert(position);
+  });
+  SmallVector<unsigned> order;
+  for (unsigned d = 0; d < m.nest.getNumPar(); ++d)
+    if (!ofRows.contains(d))
+      order.push_back(d);
+  SmallVector<unsigned> last(ofRows.begin(), ofRows.end());
+  longestLast(last, [&](unsigned d) { return dimOf(m.nest, d).length(); });
+  order.append(last);
+  return order;
+}
+
+SmallVector<Value> Rewriter::places(ImplicitLocOpBuilder &b, tile::NestOp nest, ArrayRef<unsigned> order,
+                                    ValueRange par) {
+  SmallVector<Value> at;
+  for (unsigned d : order)
+    at.push_back(b.createOrFold<arith::SubIOp>(par[d], nest.getParLo()[d]));
+  return at;
+}
+
+tile::AllocOp Rewriter::runningBuffer(ImplicitLocOpBuilder &b, const Member &m, ArrayRef<unsigned> order, Type type,
+                                      StringRef name) {
+  SmallVector<Value> extents;
+  ImplicitLocOpBuilder outside(kernel.getLoc(), kernel); // where memory is sized
+  for (unsigned d : order) {
+    Dim dim = dimOf(m.nest, d);
+    extents.push_back(dim.block() ? outside.create<arith::ConstantIntOp>(*dim.block(), 64).getResult()
+                                  : outside.createOrFold<arith::SubIOp>(dim.hi, dim.lo));
   }
-
-  Value join(ImplicitLocOpBuilder &b, tile::Combiner kind, Value x, Value y) {
-    bool isFloat = isa<FloatType>(x.getType());
-    switch (kind) {
-    case tile::Combiner::Sum:
-      return isFloat ? Value(b.create<arith::AddFOp>(x, y)) : Value(b.create<arith::AddIOp>(x, y));
-    case tile::Combiner::Prod:
-      return isFloat ? Value(b.create<arith::MulFOp>(x, y)) : Value(b.create<arith::MulIOp>(x, y));
-    case tile::Combiner::Max:
-      return isFloat ? Value(b.create<arith::MaximumFOp>(x, y)) : Value(b.create<arith::MaxSIOp>(x, y));
-    case tile::Combiner::Min:
-      return isFloat ? Value(b.create<arith::MinimumFOp>(x, y)) : Value(b.create<arith::MinSIOp>(x, y));
-    case tile::Combiner::Any:
-      return b.create<arith::OrIOp>(x, y);
-    default:
-      return b.create<arith::AndIOp>(x, y);
-    }
-  }
-
-  SmallVector<tile::Range> parOf(tile::NestOp nest) {
-    SmallVector<tile::Range> par;
-    for (auto [lo, hi] : llvm::zip(nest.getParLo(), nest.getParHi()))
-      par.push_back({lo, hi});
-    return par;
-  }
-
-  /// Which par dims of a sum are rows of what it sums; they come last in memory.
-  SmallVector<unsigned> memoryOrder(const Member &m) {
-    if (!rowsLast)
-      return llvm::to_vector(llvm::seq<unsigned>(0, m.nest.getNumPar()));
-    llvm::SmallSetVector<unsigned, 4> ofRows;
-    m.nest.getBody().walk([&](tile::LoadOp load) {
-      auto row = rows.find(load.getBuffer());
-      if (row == rows.end())
-        return;
-      for (auto [k, index] : llvm::enumerate(load.getIndices()))
-        if (int position = positionOf(m.nest, index);
-            k != row->second.dim && position >= 0 && position < int(m.nest.getNumPar()))
-          ofRows.insert(position);
-    });
-    SmallVector<unsigned> order;
-    for (unsigned d = 0; d < m.nest.getNumPar(); ++d)
-      if (!ofRows.contains(d))
-        order.push_back(d);
-    SmallVector<unsigned> last(ofRows.begin(), ofRows.end());
-    longestLast(last, [&](unsigned d) { return dimOf(m.nest, d).length(); });
-    order.append(last);
-    return order;
-  }
-
-  SmallVector<Value> places(ImplicitLocOpBuilder &b, tile::NestOp nest, ArrayRef<unsigned> order, ValueRange par) {
-    SmallVector<Value> at;
-    for (unsigned d : order)
-      at.push_back(b.createOrFold<arith::SubIOp>(par[d], nest.getParLo()[d]));
-    return at;
-  }
-
-  tile::AllocOp runningBuffer(ImplicitLocOpBuilder &b, const Member &m, ArrayRef<unsigned> order, Type type,
-                              StringRef name) {
-    SmallVector<Value> extents;
-    ImplicitLocOpBuilder outside(kernel.getLoc(), kernel); // where memory is sized
-    for (unsigned d : order) {
-      Dim dim = dimOf(m.nest, d);
-      extents.push_back(dim.block() ? outside.create<arith::ConstantIntOp>(*dim.block(), 64).getResult()
-                                    : outside.createOrFold<arith::SubIOp>(dim.hi, dim.lo));
-    }
-    auto alloc = b.create<tile::AllocOp>(tile::BufType::get(type, extents.size()), extents);
-    alloc->setAttr("name", b.getStringAttr(name));
-    return alloc;
-  }
-
-  void prepare(ImplicitLocOpBuilder &b);
-  void emitMember(ImplicitLocOpBuilder &b, Member &m, Value lo, Value hi);
-  void emitBody(ImplicitLocOpBuilder &b, Block &from, IRMapping &map, Value lo);
-  void finishMember(ImplicitLocOpBuilder &b, Member &m);
-  bool emitReference(ImplicitLocOpBuilder &b, Operation &op, IRMapping &map);
-
-  llvm::DenseMap<Value, Value> corrections; ///< by buffer of a maximum: the factor c of this block
-  llvm::DenseMap<Value, Value> references;  ///< the maximum, 0 where there is none
-};
+  auto alloc = b.create<tile::AllocOp>(tile::BufType::get(type, extents.size()), extents);
+  alloc->setAttr("name", b.getStringAttr(name));
+  return alloc;
+}
 
 /// Buffers of one block and of what is summed so far, with what these begin with.
 void Rewriter::prepare(ImplicitLocOpBuilder &b) {
@@ -191,6 +168,10 @@ void Rewriter::prepare(ImplicitLocOpBuilder &b) {
       auto reference = b.create<tile::AllocOp>(alloc.getType(), alloc.getExtents());
       reference->setAttr("name", b.getStringAttr("reference"));
       references[m.max] = reference;
+      if (stale) {
+        unitReference = b.create<tile::AllocOp>(alloc.getType(), alloc.getExtents());
+        unitReference.getDefiningOp()->setAttr("name", b.getStringAttr("reference2"));
+      }
     } else {
       for (auto [k, result] : llvm::enumerate(finish.getArguments().drop_front(numPar)))
         m.running.push_back(runningBuffer(b, m, order, result.getType(), "running"));
@@ -207,15 +188,27 @@ void Rewriter::prepare(ImplicitLocOpBuilder &b) {
         map.map(finish.getArguments().take_front(numPar), par);
         map.map(finish.getArgument(numPar), start);
         emitBody(nb, finish, map, {});
+        if (!stale)
+          continue;
+        SmallVector<Value> place;
+        for (Value index : (*finish.getOps<tile::StoreOp>().begin()).getIndices())
+          place.push_back(map.lookupOrDefault(index));
+        for (Value buffer : {references.lookup(m.max), unitReference})
+          nb.create<tile::StoreOp>(real(nb, start.getType(), 0), buffer, place);
       }
     });
   }
+  if (stale)
+    prepareStale(b);
 }
 
 /// The ops of a body at other positions; rows are read and written in the buffers of the block that begins at `lo`.
-void Rewriter::emitBody(ImplicitLocOpBuilder &b, Block &from, IRMapping &map, Value lo) {
+void Rewriter::emitBody(ImplicitLocOpBuilder &b, Block &from, IRMapping &map, Value lo,
+                        function_ref<bool(Operation &)> instead) {
   auto nest = cast<tile::NestOp>(from.getParentOp());
   for (Operation &op : from.without_terminator()) {
+    if (instead && instead(op))
+      continue;
     auto [buffer, indices] = access(&op);
     auto row = buffer ? rows.find(buffer) : rows.end();
     if (row == rows.end()) {
@@ -336,12 +329,18 @@ void Rewriter::emitMember(ImplicitLocOpBuilder &b, Member &m, Value lo, Value hi
           Value reference = nb.create<arith::SelectOp>(none, real(nb, now.getType(), 0), now);
           nb.create<tile::StoreOp>(now, m.max, place);
           nb.create<tile::StoreOp>(reference, references.lookup(m.max), place);
+          if (stale)
+            nb.create<tile::StoreOp>(nb.create<arith::MulFOp>(reference, maxUnit(nb)), unitReference, place);
           nb.create<tile::StoreOp>(by, corrections.lookup(m.max), place);
           return;
         }
         SmallVector<Value> place = places(nb, nest, memoryOrder(m), at);
+        if (stale && &m == stale->sum) {
+          nb.create<tile::StoreOp>(results[0], blockSum, place);
+          return;
+        }
         Value by;
-        if (m.degree.kind == Degree::Linear)
+        if (m.degree.kind == Degree::Linear && !stale)
           by = read(corrections.lookup(m.degree.max), maxPlace(nb, m, at));
         for (auto [k, result] : llvm::enumerate(results)) {
           Value old = read(m.running[k], place);
@@ -385,6 +384,8 @@ void Rewriter::run() {
   auto loop = b.create<tile::ForOp>(lo, hi, step, [&](OpBuilder &inner, Location loc, Value at) {
     ImplicitLocOpBuilder nb(loc, inner);
     Value end = nb.create<arith::MinSIOp>(nb.create<arith::AddIOp>(at, step), hi);
+    if (stale)
+      return emitBlock(nb, at, end);
     for (Member &m : members)
       emitMember(nb, m, at, end);
   });
@@ -400,6 +401,11 @@ void Rewriter::run() {
   for (auto &[buffer, row] : rows)
     buffer.getDefiningOp()->erase();
 }
+
+} // namespace stream
+
+namespace {
+using namespace stream;
 
 struct Stream : impl::StreamBase<Stream> {
   using Base::Base;

@@ -95,6 +95,17 @@ struct Fusion {
   llvm::SmallVector<Value> maxIndices(const Member &m) const;
 };
 
+/// Members whose weights may lie below an older maximum; see StreamStaleMatch.cpp.
+struct Stale {
+  llvm::SmallVector<Member *> before; ///< what else comes before the scores
+  Member *scores = nullptr, *max = nullptr, *weights = nullptr, *sum = nullptr;
+  tile::StoreOp score, store; ///< of a score, of a weight
+  tile::LoadOp load;          ///< of a score, for a weight
+  Operation *exp = nullptr;
+  Value argument; ///< of the weights' body: what the maximum is taken off
+};
+std::optional<Stale> matchStale(Fusion &f);
+
 /// Finds what can be fused; changes nothing. `why`: what is in the way of what came closest.
 std::optional<Fusion> matchFusion(tile::KernelOp kernel, llvm::StringRef &why);
 

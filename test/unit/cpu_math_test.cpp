@@ -155,6 +155,29 @@ TEST(CpuMathExact, ExpBelowAMaximum) {
   }
 }
 
+// The same where the argument is no NaN: what is below the smallest normal number is no longer exact, but 0 from 2^-127
+// on.
+TEST(CpuMathExact, ExpOfANumberBelowAMaximum) {
+  Kernel kernel(withType(unary("math.exp2 %a fastmath<nnan,afn>", "f32"), "f32"));
+  ASSERT_EQ(kernel.error, "");
+  std::vector<float> arguments{0.0f, -INFINITY, INFINITY, -3.4e38f, -1e4f, -127.0f, 127.0f, 128.0f};
+  for (float x = -140; x < 128; x += 0.01f)
+    arguments.push_back(x);
+  Array<float> x({int64_t(arguments.size())}), o({int64_t(arguments.size())});
+  std::copy(arguments.begin(), arguments.end(), x.data.begin());
+  kernel.run({int64_t(arguments.size())}, {x.arg(), o.arg()});
+  EXPECT_EQ(o.data[0], 1.0f);
+  EXPECT_EQ(o.data[1], 0.0f);
+  EXPECT_EQ(o.data[2], INFINITY);
+  for (size_t i = 3; i < arguments.size(); ++i) {
+    double at = arguments[i], want = std::exp2(at);
+    if (at <= -127)
+      EXPECT_EQ(o.data[i], 0.0f) << at;
+    else if (at < 128)
+      EXPECT_LE(std::abs(o.data[i] - want), want * 1.5e-7 * 2 + 1.2e-38) << at;
+  }
+}
+
 // A multiplication that underflows takes many times as long: masks make such logits by the thousand.
 TEST(CpuMathExact, LeavesMaskedLogitsWithoutUnderflow) {
   for (const char *op : {"math.exp", "math.exp2"}) {
