@@ -4,7 +4,7 @@
 // in registers. Time is processor time of the thread, and every call is followed by a measurement of the peak, so that
 // neither other processes nor a changing clock frequency show in the ratio. Rows below the floor are marked.
 //
-//   bench-contraction [--floor PERCENT] [WORD]      only rows whose name contains WORD
+//   bench-contraction [--floor PERCENT] [TEXT]      only rows that contain TEXT, say "step 16"
 //
 // The floor is for sizes of 512 and up; rows named "small" are smaller on purpose.
 //===----------------------------------------------------------------------===//
@@ -232,12 +232,12 @@ double measure(attnc_engine *engine, attnc::ThreadPool &pool, const Row &row) {
 
 int main(int argc, char **argv) {
   double floor = 60;
-  const char *word = "";
+  const char *text = "";
   for (int i = 1; i < argc; ++i) {
     if (!std::strcmp(argv[i], "--floor") && i + 1 < argc)
       floor = std::atof(argv[++i]);
     else
-      word = argv[i];
+      text = argv[i];
   }
   attnc_engine_options options{};
   options.size = sizeof options;
@@ -252,16 +252,17 @@ int main(int argc, char **argv) {
   attnc::cli::runPeak(pool, false);
   int below = 0;
   for (const Row &row : table()) {
-    if (!std::strstr(row.name, word))
-      continue;
-    double percent = 100 * measure(engine, pool, row);
     std::string sizes;
     for (auto &[axis, n] : row.sizes)
       sizes += " " + axis + "=" + std::to_string(n);
+    char label[80];
+    std::snprintf(label, sizeof label, "%-28s%-26s %-4s step %-3d", row.name, sizes.c_str(), row.dtype, int(row.step));
+    if (!std::strstr(label, text))
+      continue;
+    double percent = 100 * measure(engine, pool, row);
     bool low = percent < floor && std::strncmp(row.name, "small", 5) != 0;
     below += low;
-    std::printf("%-28s%-26s %-4s step %-3d %5.1f %%%s\n", row.name, sizes.c_str(), row.dtype, int(row.step), percent,
-                low ? "  <" : "");
+    std::printf("%s %5.1f %%%s\n", label, percent, low ? "  <" : "");
     std::fflush(stdout);
   }
   attnc_engine_release(engine);

@@ -40,11 +40,21 @@ struct PackedOperands {
   llvm::SmallVector<mlir::Value> values() const;
 };
 
-/// A that is one element of a tensor; every index moves with m and k by so much.
+/// An element of a tensor; every index moves with m (n of a B) and with k by so much.
 struct PlainOperand {
   tile::LoadOp load;
   llvm::SmallVector<int64_t> m, k;
+
+  /// Whether it lies in rows in memory, as far as the compiler knows: memory of the program does.
+  bool known() const;
+  /// Along m neighbours are nearer than along k, where it lies in rows.
+  bool rowNearer() const;
+  /// Known to be side by side along k.
+  bool inRows() const;
 };
+/// What a load is, by two dims of a nest; nothing: an index moves in unequal steps.
+std::optional<PlainOperand> plainOperand(tile::NestOp nest, tile::LoadOp load, int rowDim, int kDim);
+/// A where it is nothing but that.
 std::optional<PlainOperand> plainA(tile::NestOp nest, const Contraction &c);
 
 /// How an index moves with a position of its block; nothing: not in equal steps.

@@ -269,21 +269,40 @@ std::optional<SmallVector<int64_t>> cpu::slopes(ValueRange indices, BlockArgumen
   return all;
 }
 
-std::optional<PlainOperand> cpu::plainA(tile::NestOp nest, const Contraction &c) {
+bool PlainOperand::known() const {
+  auto arg = tile::LoadOp(load).getBuffer().getDefiningOp<tile::ArgOp>();
+  return !arg || arg->hasAttr(kRows);
+}
+
+bool PlainOperand::rowNearer() const {
+  // The last index that moves with only one of them, or more with one.
+  for (auto [row, depth] : llvm::zip(llvm::reverse(m), llvm::reverse(k)))
+    if (int64_t r = std::abs(row), d = std::abs(depth); r != d)
+      return r && (!d || r < d);
+  return false;
+}
+
+bool PlainOperand::inRows() const {
+  return known() && k.back() == 1 && llvm::all_of(ArrayRef(k).drop_back(), [](int64_t s) { return s == 0; });
+}
+
+std::optional<PlainOperand> cpu::plainOperand(tile::NestOp nest, tile::LoadOp load, int rowDim, int kDim) {
   Block &body = nest.getBody().front();
-  PlainOperand plain;
+  auto row = slopes(load.getIndices(), body.getArgument(rowDim));
+  auto k = slopes(load.getIndices(), body.getArgument(kDim));
+  if (!row || !k)
+    return std::nullopt;
+  return PlainOperand{load, *row, *k};
+}
+
+std::optional<PlainOperand> cpu::plainA(tile::NestOp nest, const Contraction &c) {
+  tile::LoadOp load;
   if (c.a.size() == 1 && !c.a[0].divides && c.onA.empty() && c.onB.empty() && c.both.empty())
-    plain.load = c.a[0].value.getDefiningOp<tile::LoadOp>();
-  if (!plain.load || plain.load->getBlock() != &body ||
-      plain.load.getBuffer().getType().getElementType() != plain.load.getType())
+    load = c.a[0].value.getDefiningOp<tile::LoadOp>();
+  if (!load || load->getBlock() != &nest.getBody().front() ||
+      load.getBuffer().getType().getElementType() != load.getType())
     return std::nullopt;
-  auto m = slopes(plain.load.getIndices(), body.getArgument(c.m));
-  auto k = slopes(plain.load.getIndices(), body.getArgument(c.k));
-  if (!m || !k)
-    return std::nullopt;
-  plain.m = *m;
-  plain.k = *k;
-  return plain;
+  return plainOperand(nest, load, c.m, c.k);
 }
 
 bool cpu::wholePanels(tile::NestOp nest, int n, Value buffer, Value last, int64_t panel) {

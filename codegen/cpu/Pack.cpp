@@ -14,6 +14,10 @@
 //   * it is at most as large as a tensor that it reads: some load has an index of its own for every position.
 //
 // Whether there are several rounds may depend on extents; `use` says so when the program runs.
+//
+// An instance reads a few long runs of memory side by side, for the sake of the hardware's prefetching: a few rows
+// where elements along them are the nearer ones in memory, else a few columns. Where strides are known only when the
+// program runs there are two kernels, one of which does nothing.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Pack.h"
 #include "mlir/IR/Matchers.h"
@@ -38,8 +42,11 @@ SmallVector<Value> PackedOperands::values() const {
 
 namespace {
 
-/// Rows that an instance packs: few enough that all of them stream.
-constexpr int64_t kRows = 16;
+/// Rows, of A and of memory along k, that an instance packs: few enough that all of them stream.
+constexpr int64_t kRowsOfA = 16, kRowsOfK = 4;
+
+/// Where one that packs is of use.
+enum class Nearer { Any, Row, K };
 
 class Packer {
 public:
@@ -67,43 +74,56 @@ public:
     std::optional<Packed> p = begin(roots, c.n, panel);
     if (!p)
       return std::nullopt;
-    Value panels = blocksOf(sub(row.hi, row.lo), panel);
-    extents.append({panels, sub(k.hi, k.lo), i64(panel)});
-    finishGrid(*p, sub(k.hi, k.lo));
-    b.create<tile::KernelOp>(grid, [&](OpBuilder &inner, Location loc, ValueRange at) {
-      ImplicitLocOpBuilder kb(loc, inner);
-      Bounds rows = start(kb, *p, at, k);
-      kb.create<tile::ForOp>(row.lo, row.hi, i64(panel), [&](OpBuilder &inner, Location loc, Value lo) {
-        ImplicitLocOpBuilder pb(loc, inner);
-        Value hi = pb.create<arith::MinSIOp>(pb.create<arith::AddIOp>(lo, i64(panel)), row.hi);
-        Value number = pb.create<arith::DivSIOp>(pb.create<arith::SubIOp>(lo, row.lo), i64(panel));
-        fill(pb, *p, at, {c.k, c.n}, {rows, {lo, hi}}, c.b, c.onB, [&](ImplicitLocOpBuilder &to, ValueRange par) {
-          return SmallVector<Value>{number, to.create<arith::SubIOp>(par[0], k.lo),
-                                    to.create<arith::SubIOp>(par[1], lo)};
-        });
+    allocate(*p, {blocksOf(sub(row.hi, row.lo), panel), sub(k.hi, k.lo), i64(panel)});
+    auto fillPanel = [&](ImplicitLocOpBuilder &pb, ValueRange at, Bounds depth, Value lo) {
+      Value hi = pb.create<arith::MinSIOp>(pb.create<arith::AddIOp>(lo, i64(panel)), row.hi);
+      Value number = pb.create<arith::DivSIOp>(pb.create<arith::SubIOp>(lo, row.lo), i64(panel));
+      fill(pb, *p, at, {c.k, c.n}, {depth, {lo, hi}}, c.b, c.onB, [&](ImplicitLocOpBuilder &to, ValueRange par) {
+        return SmallVector<Value>{number, to.create<arith::SubIOp>(par[0], k.lo), to.create<arith::SubIOp>(par[1], lo)};
       });
+    };
+    bothWays(c.n, [&](Nearer nearer) {
+      if (nearer == Nearer::K)
+        return kernelOf(*p, row, panel, [&](ImplicitLocOpBuilder &kb, ValueRange at, Bounds rows) {
+          fillPanel(kb, at, {k.lo, k.hi}, rows.first);
+        });
+      return kernelOf(*p, k, nearer == Nearer::Row ? kRowsOfK : 16,
+                      [&](ImplicitLocOpBuilder &kb, ValueRange at, Bounds depth) {
+                        kb.create<tile::ForOp>(row.lo, row.hi, i64(panel), [&](OpBuilder &inner, Location, Value lo) {
+                          ImplicitLocOpBuilder pb(kb.getLoc(), inner);
+                          fillPanel(pb, at, depth, lo);
+                        });
+                      });
     });
     return p;
   }
 
   /// For an A that is an element of a tensor.
-  std::optional<Packed> packA(tile::KernelOp &made) {
+  std::optional<Packed> packA() {
     std::optional<Packed> p = begin(c.a[0].value, c.m, 1);
     if (!p)
       return std::nullopt;
     // Rows do not start in the same cache set.
-    Value length = b.createOrFold<arith::AddIOp>(sub(k.hi, k.lo), i64(16));
-    extents.append({sub(row.hi, row.lo), length});
-    finishGrid(*p, sub(row.hi, row.lo));
-    made = b.create<tile::KernelOp>(grid, [&](OpBuilder &inner, Location loc, ValueRange at) {
-      ImplicitLocOpBuilder kb(loc, inner);
-      Bounds rows = start(kb, *p, at, row);
-      fill(kb, *p, at, {c.m, c.k}, {rows, {k.lo, k.hi}}, c.a, {}, [&](ImplicitLocOpBuilder &to, ValueRange par) {
+    allocate(*p, {sub(row.hi, row.lo), b.createOrFold<arith::AddIOp>(sub(k.hi, k.lo), i64(16))});
+    auto fillRows = [&](ImplicitLocOpBuilder &kb, ValueRange at, Bounds rows, Bounds depth) {
+      fill(kb, *p, at, {c.m, c.k}, {rows, depth}, c.a, {}, [&](ImplicitLocOpBuilder &to, ValueRange par) {
         return SmallVector<Value>{to.create<arith::SubIOp>(par[0], row.lo), to.create<arith::SubIOp>(par[1], k.lo)};
+      });
+    };
+    bothWays(c.m, [&](Nearer nearer) {
+      if (nearer == Nearer::Row)
+        return kernelOf(*p, k, kRowsOfA, [&](ImplicitLocOpBuilder &kb, ValueRange at, Bounds depth) {
+          fillRows(kb, at, {row.lo, row.hi}, depth);
+        });
+      return kernelOf(*p, row, kRowsOfA, [&](ImplicitLocOpBuilder &kb, ValueRange at, Bounds rows) {
+        fillRows(kb, at, rows, {k.lo, k.hi});
       });
     });
     return p;
   }
+
+  /// The kernels that were made.
+  SmallVector<std::pair<tile::KernelOp, PackTable::When>, 0> made;
 
 private:
   /// What a dim runs over in all instances together; `by`: the grid position that deals it out in blocks of `size`.
@@ -263,6 +283,29 @@ private:
   }
 
   using Bounds = std::pair<Value, Value>;
+  using Body = function_ref<void(ImplicitLocOpBuilder &, ValueRange, Bounds)>;
+
+  /// How an element of the operand moves in memory along its rows and along k, if that is known of any.
+  std::optional<PlainOperand> strided(int rowDim) {
+    for (Operation *op : loads)
+      if (std::optional<PlainOperand> both = plainOperand(nest, cast<tile::LoadOp>(op), rowDim, c.k))
+        return both;
+    return std::nullopt;
+  }
+
+  /// One kernel where it is known along which dim elements are nearer, or not at all; else one for each.
+  void bothWays(int rowDim, function_ref<tile::KernelOp(Nearer)> make) {
+    std::optional<PlainOperand> strides = strided(rowDim);
+    if (!strides) {
+      made.push_back({make(Nearer::Any), {}});
+    } else if (strides->known()) {
+      made.push_back({make(strides->rowNearer() ? Nearer::Row : Nearer::K), {}});
+    } else {
+      TALLY("cpu: an operand packed along what is nearer in memory");
+      made.push_back({make(Nearer::Row), {{}, *strides, /*rowNearer=*/true}});
+      made.push_back({make(Nearer::K), {{}, *strides, /*rowNearer=*/false}});
+    }
+  }
 
   /// What both operands have in common: dims, extents and whether it pays. `multiple`: blocks of rows are whole ones.
   std::optional<Packed> begin(ArrayRef<Value> roots, int rowDim, int64_t multiple) {
@@ -307,19 +350,24 @@ private:
     return b.createOrFold<arith::DivSIOp>(b.createOrFold<arith::AddIOp>(count, i64(size - 1)), i64(size));
   }
 
-  /// Makes the memory; the last dim of the grid is blocks of rows.
-  void finishGrid(Packed &p, Value rows) {
+  void allocate(Packed &p, ArrayRef<Value> rows) {
     TALLY("cpu: an operand packed once, before the kernel");
+    extents.append(rows.begin(), rows.end());
     p.buffer = b.create<tile::AllocOp>(tile::BufType::get(elem(), extents.size()), extents);
-    grid.push_back(b.createOrFold<arith::MulIOp>(blocksOf(rows, kRows), p.use));
   }
 
-  /// The start of an instance; its rows.
-  Bounds start(ImplicitLocOpBuilder &kb, const Packed &p, ValueRange at, const Total &rows) {
-    for (auto [d, place] : llvm::zip(p.dims, at))
-      map.map(d.grid ? d.grid : Value(body.getArgument(d.nest)), kb.createOrFold<arith::AddIOp>(place, d.lo));
-    Value begin = kb.create<arith::AddIOp>(kb.create<arith::MulIOp>(at.back(), i64(kRows)), rows.lo);
-    return {begin, kb.create<arith::MinSIOp>(kb.create<arith::AddIOp>(begin, i64(kRows)), rows.hi)};
+  /// A kernel whose instances have `size` positions each of what it is dealt.
+  tile::KernelOp kernelOf(const Packed &p, const Total &dealt, int64_t size, Body body) {
+    SmallVector<Value> all(grid);
+    all.push_back(b.createOrFold<arith::MulIOp>(blocksOf(sub(dealt.hi, dealt.lo), size), p.use));
+    return b.create<tile::KernelOp>(all, [&](OpBuilder &inner, Location loc, ValueRange at) {
+      ImplicitLocOpBuilder kb(loc, inner);
+      map.clear();
+      for (auto [d, place] : llvm::zip(p.dims, at))
+        map.map(d.grid ? d.grid : Value(this->body.getArgument(d.nest)), kb.createOrFold<arith::AddIOp>(place, d.lo));
+      Value begin = kb.create<arith::AddIOp>(kb.create<arith::MulIOp>(at.back(), i64(size)), dealt.lo);
+      body(kb, at, {begin, kb.create<arith::MinSIOp>(kb.create<arith::AddIOp>(begin, i64(size)), dealt.hi)});
+    });
   }
 
   void fill(ImplicitLocOpBuilder &kb, const Packed &p, ValueRange at, std::pair<int, int> over,
@@ -408,13 +456,6 @@ static bool sameOperand(tile::NestOp first, const Contraction &c, tile::NestOp s
   return true;
 }
 
-/// Known to be side by side along k: memory of the program has unit strides in its last dim.
-static bool inRows(PlainOperand &plain) {
-  auto arg = plain.load.getBuffer().getDefiningOp<tile::ArgOp>();
-  return (!arg || arg->hasAttr(attnc::cpu::kRows)) && plain.k.back() == 1 &&
-         llvm::all_of(ArrayRef(plain.k).drop_back(), [](int64_t s) { return s == 0; });
-}
-
 PackTable cpu::packOperands(tile::ProgramOp program, const Machine &machine) {
   PackTable table;
   if (!machine.vectorise)
@@ -429,11 +470,13 @@ PackTable cpu::packOperands(tile::ProgramOp program, const Machine &machine) {
     std::optional<PlainOperand> plain = plainA(nest, *c);
     bool element = c->a.size() == 1 && !c->a[0].divides && c->a[0].value.getDefiningOp<tile::LoadOp>() &&
                    c->onA.empty() && c->onB.empty() && c->both.empty();
-    if (element && !(plain && inRows(*plain))) {
-      tile::KernelOp made;
-      packed.a = Packer(kernel, nest, *c, machine).packA(made);
-      if (packed.a && plain)
-        table.unless.try_emplace(made, *plain);
+    if (element && !(plain && plain->inRows())) {
+      Packer packer(kernel, nest, *c, machine);
+      packed.a = packer.packA();
+      for (auto &[made, when] : packer.made) {
+        when.notInPlace = plain;
+        table.when[made] = when;
+      }
     }
     for (auto &[first, its] : done) {
       packed.b = table.nests[first].b;
@@ -444,7 +487,10 @@ PackTable cpu::packOperands(tile::ProgramOp program, const Machine &machine) {
         return;
       }
     }
-    packed.b = Packer(kernel, nest, *c, machine).packB();
+    Packer packer(kernel, nest, *c, machine);
+    packed.b = packer.packB();
+    for (auto &[made, when] : packer.made)
+      table.when[made] = when;
     if (packed.b)
       done.push_back({nest, *c});
     if (packed.a || packed.b)

@@ -6,8 +6,13 @@ namespace attnc::cpu {
 
 struct PackTable {
   llvm::DenseMap<mlir::Operation *, PackedOperands> nests;
-  /// Kernels that pack an A, which need not run where it can be read where it is.
-  llvm::DenseMap<mlir::Operation *, PlainOperand> unless;
+  /// When a kernel that packs is of use, by strides that are known when the program runs.
+  struct When {
+    std::optional<PlainOperand> notInPlace; ///< not where this A can be read where it is
+    std::optional<PlainOperand> strides;    ///< only where its rows are nearer in memory than its positions along k,
+    bool rowNearer = false;                 ///< or the other way round
+  };
+  llvm::DenseMap<mlir::Operation *, When> when;
   const PackedOperands *find(mlir::Operation *nest) const {
     auto it = nests.find(nest);
     return it == nests.end() ? nullptr : &it->second;

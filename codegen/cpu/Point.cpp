@@ -391,6 +391,11 @@ Lane Point::load(const Buffer &buffer, ArrayRef<Lane> indices, Value otherwise) 
     // One by one: a third of the time of a gather.
     TALLY("cpu: a load of equal steps");
     SmallVector<Value> lanes;
+    // A cache line for each element, it may be, which is more than the hardware has under way by itself.
+    constexpr int64_t kAhead = 8;
+    if (scope.streams && !constantOf(a.stride))
+      for (unsigned i = 0; i < width; ++i)
+        ir.create<LLVM::Prefetch>(ir.offset(memory, a.ptr, ir.mul(a.stride, ir.i64(kAhead * width + i))), 0, 3, 1);
     for (unsigned i = 0; i < width; ++i)
       lanes.push_back(ir.create<LLVM::LoadOp>(memory, ir.offset(memory, a.ptr, ir.mul(a.stride, ir.i64(i))), align));
     v = ir.create<vector::FromElementsOp>(type, lanes);

@@ -78,6 +78,7 @@ struct Lane {
 struct Scope {
   mlir::IRMapping values; ///< tile-level scalars -> generated ones
   llvm::DenseMap<mlir::Value, Buffer> buffers;
+  bool streams = false; ///< what is read is read once, row by row: worth fetching ahead
 };
 
 class Point {

@@ -247,9 +247,19 @@ private:
     Value count = ir.i64(1), scratch = ir.i64(packBytes);
     for (Value e : kernel.getExtents())
       count = ir.mul(count, ir.max(slice(scope, e), ir.i64(0)));
-    if (auto plain = packs.unless.find(kernel); plain != packs.unless.end()) {
-      Value inRows = near(ir, step(ir, scope.buffers.lookup(plain->second.load.getBuffer()), plain->second.k));
-      count = ir.createOrFold<arith::SelectOp>(inRows, ir.i64(0), count);
+    if (auto when = packs.when.find(kernel); when != packs.when.end()) {
+      auto moves = [&](PlainOperand &plain, ArrayRef<int64_t> slopes) {
+        return step(ir, scope.buffers.lookup(plain.load.getBuffer()), slopes);
+      };
+      if (auto &plain = when->second.notInPlace)
+        count = ir.createOrFold<arith::SelectOp>(near(ir, moves(*plain, plain->k)), ir.i64(0), count);
+      if (auto &plain = when->second.strides) {
+        auto distance = [&](Value step) { return ir.max(step, ir.sub(ir.i64(0), step)); };
+        Value row = ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::slt, distance(moves(*plain, plain->m)),
+                                                   distance(moves(*plain, plain->k)));
+        count = when->second.rowNearer ? ir.createOrFold<arith::SelectOp>(row, count, ir.i64(0))
+                                       : ir.createOrFold<arith::SelectOp>(row, ir.i64(0), count);
+      }
     }
     Scope inner = scope;
     for (auto alloc : kernel.getBody().getOps<tile::AllocOp>())
@@ -324,6 +334,7 @@ private:
     SmallVector<Value> grid;
     for (Value e : kernel.getExtents())
       grid.push_back(slice(scope, e));
+    scope.streams = packs.when.contains(kernel);
 
     ir.loop(begin, end, ir.i64(1), {}, [&](Value linear, ValueRange) -> SmallVector<Value> {
       Value rest = linear;

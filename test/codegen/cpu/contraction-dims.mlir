@@ -4,7 +4,7 @@
 // Blocks of 64 rows, once per each of at most 17 others, which would leave much of three tiles of 8 rows empty.
 // Results are stored along the 17: they would leave much of a panel of 32 columns empty, so columns run along the 64
 // which B has next to each other.
-// CHECK-LABEL: internal @kernel1
+// CHECK-LABEL: internal @kernel2
 // CHECK: scf.for %{{.+}} = %c0_i64 to %{{.+}} step %c1_i64
 // CHECK-NEXT: scf.for %{{.+}} = %{{.+}} to %{{.+}} step %c128_i64
 // CHECK: scf.for %{{.+}} = %c0_i64 to %c768_i64 step %c128_i64
