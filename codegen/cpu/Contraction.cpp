@@ -51,7 +51,7 @@ struct Blocking {
     lda = kc + 64 / bytes;
   }
   /// Room for two flags at the end.
-  int64_t elements() const { return mc * lda + kc * nc + mc * nc + 64; }
+  int64_t elements() const { return mc * lda + kc * nc + mc * nc + rows * panel + 64; }
 };
 
 class Emitter {
@@ -68,6 +68,7 @@ public:
     aBase = scratch;
     bBase = at(blocking.mc * blocking.lda);
     cBase = at(blocking.mc * blocking.lda + blocking.kc * blocking.nc);
+    oneTile = at(blocking.elements() - 64 - blocking.rows * blocking.panel);
     flags = {at(blocking.elements() - 64), {ir.i64(1)}, ir.getI1Type(), false};
     isPacked = packed && packed->b
                    ? ir.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ne, outside(packed->b->use), ir.i64(0))
@@ -535,6 +536,10 @@ private:
       std::optional<TileFinish> inPanel;
       if (ends)
         inPanel.emplace(ends->inPanel(n, nCount));
+      if (inPanel && inPanel->isLong()) {
+        emitOverlapped(rows, b, panels.row, next, ir.offset(elem, sums, n), mCount, kCount, first, *inPanel);
+        return {};
+      }
       ir.loop(ir.i64(0), mCount, ir.i64(blocking.rows), {}, [&](Value m, ValueRange) -> SmallVector<Value> {
         Rows at{ir.offset(elem, rows.base, ir.mul(m, rows.row)), rows.row, rows.column};
         Value to = ir.offset(elem, sums, ir.add(ir.mul(m, ir.i64(blocking.nc)), n));
@@ -551,7 +556,47 @@ private:
     });
   }
 
-  SmallVector<Value> tile(Rows a, Value left, Value b, Value bRow, Value ahead, Value kCount) {
+  /// The tiles of a panel; what ends the sums of one is done between the steps of the next, where arithmetic units
+  /// other than those for products are free.
+  void emitOverlapped(Rows rows, Value b, Value bRow, Value ahead, Value sums, Value mCount, Value kCount, Value first,
+                      const TileFinish &ends) {
+    TALLY("cpu: a tile is finished while the next is summed");
+    // Sums that no later block of k adds to stay in one place, in the nearest cache.
+    Value once = both(first, ends.last());
+    Value stride = choose(once, ir.i64(blocking.panel), ir.i64(blocking.nc));
+    auto place = [&](Value m) { return choose(once, oneTile, ir.offset(elem, sums, ir.mul(m, ir.i64(blocking.nc)))); };
+    Value count = ir.i64(blocking.rows), none = ir.i64(0);
+    Value share = ir.createOrFold<arith::DivSIOp>(ir.add(kCount, ir.i64(blocking.rows - 1)), count);
+    // One round more, for what ends the last tile.
+    ir.loop(none, ir.add(mCount, count), count, {}, [&](Value m, ValueRange) -> SmallVector<Value> {
+      Value exists = ir.less(m, mCount), before = ir.sub(m, count);
+      Value left = choose(both(ends.last(), ir.less(none, m)), ir.sub(mCount, before), none);
+      Rows at{ir.offset(elem, rows.base, ir.mul(m, rows.row)), rows.row, rows.column};
+      Value from = place(before);
+      auto between = [&](Value r) {
+        ir.when(ir.less(r, left), [&] {
+          SmallVector<Value> two;
+          for (int64_t v : {int64_t(0), blocking.width})
+            two.push_back(ir.create<LLVM::LoadOp>(vector(), ir.offset(elem, from, ir.add(ir.mul(r, stride), ir.i64(v))),
+                                                  machine.vectorBytes));
+          ends.emitRow(two, ir.add(before, r));
+        });
+      };
+      SmallVector<Value> acc =
+          tile(at, ir.sub(mCount, m), b, bRow, ahead, choose(exists, kCount, none), share, between);
+      ir.when(exists, [&] {
+        Value to = place(m);
+        ir.when(first, [&] { store(acc, to, stride); }, [&] { store(addStored(acc, to, stride), to, stride); });
+      });
+      return {};
+    });
+  }
+
+  Type vector() { return VectorType::get({blocking.width}, elem); }
+
+  /// `between`: what to do before each row's share of the steps.
+  SmallVector<Value> tile(Rows a, Value left, Value b, Value bRow, Value ahead, Value kCount, Value share = {},
+                          function_ref<void(Value)> between = nullptr) {
     // A tensor ends at its last row, a packing buffer does not.
     SmallVector<Value> rowAt;
     for (int64_t r = 0; r < blocking.rows; ++r) {
@@ -561,10 +606,10 @@ private:
       rowAt.push_back(ir.mul(row, a.row));
     }
     unsigned align = elem.getIntOrFloatBitWidth() / 8;
-    auto type = VectorType::get({blocking.width}, elem);
+    Type type = vector();
     Value zero = ir.create<arith::ConstantOp>(ir.getZeroAttr(type));
     SmallVector<Value> start(2 * blocking.rows, zero);
-    return ir.loop(ir.i64(0), kCount, ir.i64(1), start, [&](Value k, ValueRange acc) {
+    auto step = [&](Value k, ValueRange acc) {
       Value row = ir.offset(elem, b, ir.mul(k, bRow));
       Value b0 = ir.create<LLVM::LoadOp>(type, row, directB ? align : 64);
       Value b1 = ir.create<LLVM::LoadOp>(type, ir.offset(elem, row, ir.i64(blocking.width)),
@@ -583,20 +628,29 @@ private:
         next.push_back(ir.create<math::FmaOp>(v, b1, acc[2 * r + 1]));
       }
       return next;
+    };
+    if (!between)
+      return ir.loop(ir.i64(0), kCount, ir.i64(1), start, step);
+    return ir.loop(ir.i64(0), ir.i64(blocking.rows), ir.i64(1), start, [&](Value r, ValueRange acc) {
+      between(r);
+      Value from = ir.mul(r, share);
+      return ir.loop(from, ir.min(ir.add(from, share), kCount), ir.i64(1), acc, step);
     });
   }
 
-  Value placeInC(Value to, size_t i) {
-    return ir.offset(elem, to, ir.i64(i / 2 * blocking.nc + i % 2 * blocking.width));
+  Value placeInTile(Value base, Value stride, size_t i) {
+    return ir.offset(elem, base,
+                     ir.add(ir.mul(ir.i64(int64_t(i / 2)), stride), ir.i64(int64_t(i % 2) * blocking.width)));
   }
-  void store(ArrayRef<Value> sums, Value to) {
+  void store(ArrayRef<Value> sums, Value to, Value stride = {}) {
     for (auto [i, v] : llvm::enumerate(sums))
-      ir.create<LLVM::StoreOp>(v, placeInC(to, i), machine.vectorBytes);
+      ir.create<LLVM::StoreOp>(v, placeInTile(to, stride ? stride : ir.i64(blocking.nc), i), machine.vectorBytes);
   }
-  SmallVector<Value> addStored(ArrayRef<Value> sums, Value to) {
+  SmallVector<Value> addStored(ArrayRef<Value> sums, Value to, Value stride = {}) {
     SmallVector<Value> all;
     for (auto [i, v] : llvm::enumerate(sums)) {
-      Value old = ir.create<LLVM::LoadOp>(v.getType(), placeInC(to, i), machine.vectorBytes);
+      Value old = ir.create<LLVM::LoadOp>(v.getType(), placeInTile(to, stride ? stride : ir.i64(blocking.nc), i),
+                                          machine.vectorBytes);
       all.push_back(ir.create<arith::AddFOp>(old, v));
     }
     return all;
@@ -629,6 +683,7 @@ private:
   SmallVector<Bounds> bounds;
   DenseMap<int, Value> places; ///< positions of the dims that loops outside have fixed
   Value aBase, bBase, cBase;
+  Value oneTile;  ///< memory for the sums of a tile
   Value isPacked; ///< whether B is
   Value isPackedA;
   Value isDirect; ///< whether A is read where it is

@@ -2,11 +2,13 @@
 //
 // Where it lies in memory of the program along the lanes, it is done on the accumulators of a tile before they are
 // stored; elsewhere it is a nest over the block of sums (Contraction.cpp).
+// What takes long is done for a tile while the next one is summed.
 //
 // What finish reads and writes outside the kernel at every point is fetched while tiles run: rows of a tile lie in as
 // many pages, where the processor fetches nothing ahead by itself.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/ContractionFinish.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "runtime/Tally.h"
 
 using namespace mlir;
@@ -146,14 +148,24 @@ TileFinish TileFinish::inPanel(Value n, Value count) const {
 }
 
 void TileFinish::emit(ArrayRef<Value> sums, Value m, Value left, int64_t rows) const {
-  Block &block = nest.getFinish().front();
   for (int64_t r = 0; r < rows; ++r)
-    ir.when(ir.less(ir.i64(r), left), [&] {
-      for (auto [v, inPanel] : llvm::enumerate(points)) {
-        Point point = inPanel;
-        point.bind(block.getArgument(c.m), ir.add(m0, ir.add(m, ir.i64(r))));
-        point.bind(block.getArgument(nest.getNumPar()), Lane{Lane::Vector, sums[2 * r + v], {}});
-        point.emitRest(block);
-      }
-    });
+    ir.when(ir.less(ir.i64(r), left), [&] { emitRow(sums.slice(2 * r, 2), ir.add(m, ir.i64(r))); });
+}
+
+void TileFinish::emitRow(ArrayRef<Value> sums, Value m) const {
+  Block &block = nest.getFinish().front();
+  for (auto [inPanel, sum] : llvm::zip(points, sums)) {
+    Point point = inPanel;
+    point.bind(block.getArgument(c.m), ir.add(m0, m));
+    point.bind(block.getArgument(nest.getNumPar()), Lane{Lane::Vector, sum, {}});
+    point.emitRest(block);
+  }
+}
+
+bool TileFinish::isLong() const {
+  Block &block = nest.getFinish().front();
+  DenseMap<Value, unsigned> on = dependences(block);
+  return llvm::any_of(block, [&](Operation &op) {
+    return isa<math::MathDialect>(op.getDialect()) && on.lookup(op.getResult(0)) >> nest.getNumPar() & 1;
+  });
 }

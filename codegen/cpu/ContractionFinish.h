@@ -35,6 +35,10 @@ public:
   mlir::Value last() const { return complete; }
   /// For the sums of a tile at m0 + m, of which `left` rows exist.
   void emit(llvm::ArrayRef<mlir::Value> sums, mlir::Value m, mlir::Value left, int64_t rows) const;
+  /// For the two vectors of one row, m0 + m.
+  void emitRow(llvm::ArrayRef<mlir::Value> sums, mlir::Value m) const;
+  /// Whether what is done with a sum takes so long that the tile is better finished while the next one is summed.
+  bool isLong() const;
 
 private:
   Ir &ir;

@@ -13,7 +13,6 @@
 //===----------------------------------------------------------------------===//
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "passes/tile/StreamRewriter.h"
-#include "runtime/Tally.h"
 
 using namespace mlir;
 
@@ -39,7 +38,6 @@ static bool isSame(Value v, Block *block) {
 
 /// Buffers that blocks below a stale maximum need.
 void Rewriter::prepareStale(ImplicitLocOpBuilder &b) {
-  TALLY("stream: weights below a stale maximum");
   Member &z = *stale->sum;
   blockSum = runningBuffer(b, z, memoryOrder(z), z.nest.getFinish().front().getArguments().back().getType(), "block");
   auto flag = b.create<tile::AllocOp>(tile::BufType::get(b.getI1Type(), 0), ValueRange());
