@@ -34,14 +34,6 @@ def peak(options):
     return json.loads(text)["peak_gflops"]
 
 
-def processor():
-    try:
-        with open("/proc/cpuinfo") as f:
-            return next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "unknown")
-    except OSError:
-        return "unknown"
-
-
 def main():
     options = arguments()
     # Threads that spin after a parallel region would take the other side's cores.
@@ -85,6 +77,7 @@ def main():
 
 def write(options, rows, summary, version):
     import datetime
+    from eager.common import processor
     with open(options.markdown, "w") as f:
         f.write(f"# Examples against eager PyTorch\n\nWritten by `bench/eager.py` on {datetime.date.today()}: "
                 f"{processor()}, {options.threads} thread{'s' if options.threads > 1 else ''}, PyTorch {version}, f32.\n"
