@@ -153,9 +153,11 @@ tile::NestOp softmaxIn(tile::KernelOp kernel) {
   };
   tile::NestOp found;
   kernel.walk([&](Operation *op) {
-    auto loop = op->getParentOfType<tile::ForOp>();
-    if (found || !isa<math::ExpOp, math::Exp2Op>(op) || (loop && loop->hasAttr("stream")))
+    if (found || !isa<math::ExpOp, math::Exp2Op>(op))
       return;
+    for (Operation *around = op->getParentOp(); around != kernel; around = around->getParentOp())
+      if (around->hasAttr("stream"))
+        return;
     auto below = op->getOperand(0).getDefiningOp<arith::SubFOp>();
     Value max = below ? below.getRhs() : Value();
     if (auto choice = max ? max.getDefiningOp<arith::SelectOp>() : arith::SelectOp())
