@@ -1,8 +1,9 @@
 //===- CPU code generation ------------------------------------------------===//
 //
-//   tile module --lowerTile--> LLVM dialect --toLLVM--> LLVM IR --optimise--> --emitAssembly--> text
-//                                                          |              \---emitObject--> ELF
-//                                                          \--compileModule--> ELF, in parts --linkBlob--> KernelBlob
+//   tile module --lowerTile--> loops and vectors --toLLVMDialect--> LLVM dialect --toLLVM--> LLVM IR
+//     LLVM IR --optimise--> --emitAssembly--> text
+//                           --emitObject----> ELF
+//     loops and vectors --compileModule--> ELF, in parts --linkBlob--> KernelBlob
 //
 // compileTile does it all. Every function that fails says why in `error`; diagnostics on ops go to the context's
 // handler.
@@ -54,17 +55,18 @@ bool makeTarget(const CpuOptions &options, Target &target, std::string &error);
 /// A code generator of its own, for another thread; null when there is none.
 std::unique_ptr<llvm::TargetMachine> makeMachine(const std::string &arch);
 
-/// Runs the passes from a tile module to the LLVM dialect.
+/// Runs the passes from a tile module to functions of loops and vectors.
 bool lowerTile(mlir::ModuleOp module, const Target &target, std::string &error);
+bool toLLVMDialect(mlir::ModuleOp module, std::string &error);
 /// LLVM IR of a module in the LLVM dialect, not optimised yet.
-std::unique_ptr<llvm::Module> toLLVM(mlir::ModuleOp module, llvm::LLVMContext &context, const Target &target,
+std::unique_ptr<llvm::Module> toLLVM(mlir::ModuleOp module, llvm::LLVMContext &context, llvm::TargetMachine &machine,
                                      std::string &error);
 void optimise(llvm::Module &module, llvm::TargetMachine &machine);
 std::string emitAssembly(llvm::Module &module, llvm::TargetMachine &machine);
 std::string emitObject(llvm::Module &module, llvm::TargetMachine &machine);
-/// Optimises the module and compiles it, a large one on two threads. One or two objects that refer to each other; one
-/// is empty where the code generator failed. Consumes the module.
-std::vector<std::string> compileModule(llvm::Module &module, const Target &target);
+/// Objects of functions of loops and vectors, a large module's on two threads. One or two, which refer to each other;
+/// where `error` is set they are of no use. Consumes the module.
+std::vector<std::string> compileModule(mlir::ModuleOp module, const Target &target, std::string &error);
 
 /// Lays out the sections of x86-64 ELF objects one after the other and applies their relocations.
 bool linkBlob(const std::vector<std::string> &objects, KernelBlob &blob, std::string &error);

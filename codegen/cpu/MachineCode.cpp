@@ -4,18 +4,20 @@
 // must stay far under half a second. No pass may invent a library call (memset, memcpy, sinf): the result is linked to
 // nothing.
 //
-// Two thirds of a compile are spent here, function by function. The functions of a large module are compiled in two
-// parts side by side, each an object; which function is in which part depends on the module alone, so the image is the
-// same wherever it is made.
+// Most of a compile is spent here, function by function. The functions of a large module are compiled in two parts side
+// by side, each an object; which function is in which part depends on the module alone, so the image is the same
+// wherever it is made.
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Cpu.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "runtime/DeepStack.h"
 #include "runtime/Tally.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
-#include "llvm/Bitcode/BitcodeReader.h"
-#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicInst.h"
@@ -97,7 +99,7 @@ void cpu::optimise(llvm::Module &module, llvm::TargetMachine &machine) {
     }
 }
 
-std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &context, const Target &target,
+std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &context, llvm::TargetMachine &machine,
                                           std::string &error) {
   std::unique_ptr<llvm::Module> result =
       translateModuleToLLVMIR(module, context, "attnc", /*disableVerification=*/true);
@@ -105,8 +107,8 @@ std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &co
     error = "no LLVM IR could be made of the module";
     return nullptr;
   }
-  result->setTargetTriple(target.machine->getTargetTriple().str());
-  result->setDataLayout(target.machine->createDataLayout());
+  result->setTargetTriple(machine.getTargetTriple().str());
+  result->setDataLayout(machine.createDataLayout());
   // The translation notes whether there were locations; nothing here uses them.
   if (llvm::NamedMDNode *flags = result->getModuleFlagsMetadata())
     result->eraseNamedMetadata(flags);
@@ -115,11 +117,11 @@ std::unique_ptr<llvm::Module> cpu::toLLVM(ModuleOp module, llvm::LLVMContext &co
       continue;
     f.addFnAttr("prefer-vector-width", "512");
     f.addFnAttr("min-legal-vector-width", "512");
-    f.addFnAttr("target-cpu", target.machine->getTargetCPU());
+    f.addFnAttr("target-cpu", machine.getTargetCPU());
     f.addFnAttr("no-builtins");
     f.addFnAttr(llvm::Attribute::NoUnwind);
     // What runs once in a call is not worth more than the fastest way through the compiler.
-    if (f.hasExternalLinkage()) {
+    if (f.hasExternalLinkage() && !f.hasHiddenVisibility()) {
       f.addFnAttr(llvm::Attribute::OptimizeNone);
       f.addFnAttr(llvm::Attribute::NoInline);
     }
@@ -187,26 +189,27 @@ std::string cpu::emitObject(llvm::Module &module, llvm::TargetMachine &machine) 
   return emit(module, machine, llvm::CodeGenFileType::ObjectFile);
 }
 
-/// Instructions of a module that is compiled in two parts: less is not worth a thread.
-constexpr size_t kLarge = 2000;
+/// Operations of a module that is compiled in two parts: less is not worth a thread.
+constexpr size_t kLarge = 2500;
 
-/// The names of about half of the functions, by instructions, or none where there are few of these.
-static llvm::StringSet<> halfOf(llvm::Module &module) {
-  SmallVector<std::pair<size_t, llvm::Function *>> functions;
+/// About half of the functions, by operations, or none where there are few of these.
+static DenseSet<Operation *> halfOf(ModuleOp module) {
+  SmallVector<std::pair<size_t, Operation *>> functions;
   size_t all = 0;
-  for (llvm::Function &f : module)
-    if (!f.isDeclaration()) {
-      functions.push_back({f.getInstructionCount(), &f});
-      all += functions.back().first;
-    }
-  llvm::StringSet<> half;
+  for (auto f : module.getOps<LLVM::LLVMFuncOp>()) {
+    size_t operations = 0;
+    f.walk([&](Operation *) { ++operations; });
+    functions.push_back({operations, f});
+    all += operations;
+  }
+  DenseSet<Operation *> half;
   if (all < kLarge)
     return half;
   llvm::stable_sort(functions, [](auto &a, auto &b) { return a.first > b.first; });
   size_t here = 0, there = 0;
   for (auto [size, f] : functions)
     if (there < here) {
-      half.insert(f->getName());
+      half.insert(f);
       there += size;
     } else {
       here += size;
@@ -214,50 +217,68 @@ static llvm::StringSet<> halfOf(llvm::Module &module) {
   return half;
 }
 
-/// Of the functions only these stay.
-static void keep(llvm::Module &module, llvm::function_ref<bool(llvm::Function &)> stays) {
-  for (llvm::Function &f : module)
-    if (!f.isDeclaration() && !stays(f))
-      f.deleteBody();
+/// Moves functions into a module of their own. What one module calls in the other is declared there.
+static OwningOpRef<ModuleOp> takeOut(ModuleOp module, const DenseSet<Operation *> &functions) {
+  OwningOpRef<ModuleOp> other = ModuleOp::create(module.getLoc());
+  (*other)->setAttrs(module->getAttrs());
+  llvm::StringMap<LLVM::LLVMFuncOp> byName;
+  for (auto f : llvm::make_early_inc_range(module.getOps<LLVM::LLVMFuncOp>())) {
+    byName[f.getSymName()] = f;
+    if (f.getLinkage() == LLVM::Linkage::Internal) {
+      f.setLinkage(LLVM::Linkage::External);
+      f.setVisibility_(LLVM::Visibility::Hidden); // no table of addresses
+    }
+    if (functions.contains(f))
+      f->moveBefore(other->getBody(), other->getBody()->end());
+  }
+  for (ModuleOp part : {module, *other}) {
+    llvm::SetVector<StringRef> wanted;
+    part.walk([&](Operation *op) {
+      if (auto call = dyn_cast<LLVM::CallOp>(op); call && call.getCallee())
+        wanted.insert(*call.getCallee());
+      else if (auto address = dyn_cast<LLVM::AddressOfOp>(op))
+        wanted.insert(address.getGlobalName());
+    });
+    OpBuilder b = OpBuilder::atBlockBegin(part.getBody());
+    for (StringRef name : wanted)
+      if (auto f = byName.find(name); f != byName.end() && f->second->getParentOp() != part)
+        b.insert(f->second->cloneWithoutRegions());
+  }
+  return other;
 }
 
-static std::string objectOf(llvm::Module &module, llvm::TargetMachine &machine) {
-  cpu::optimise(module, machine);
-  return cpu::emitObject(module, machine);
+/// An object of a module of loops and vectors.
+static std::string objectOf(ModuleOp module, llvm::TargetMachine &machine, std::string &error) {
+  llvm::LLVMContext context;
+  if (!cpu::toLLVMDialect(module, error))
+    return "";
+  std::unique_ptr<llvm::Module> llvmModule = cpu::toLLVM(module, context, machine, error);
+  if (!llvmModule)
+    return "";
+  cpu::optimise(*llvmModule, machine);
+  return cpu::emitObject(*llvmModule, machine);
 }
 
-std::vector<std::string> cpu::compileModule(llvm::Module &module, const Target &target) {
-  llvm::StringSet<> half = halfOf(module);
+std::vector<std::string> cpu::compileModule(ModuleOp module, const Target &target, std::string &error) {
+  DenseSet<Operation *> half = halfOf(module);
   if (half.empty())
-    return {objectOf(module, *target.machine)};
+    return {objectOf(module, *target.machine, error)};
   TALLY("cpu: a module compiled in two parts");
-  for (llvm::Function &f : module)
-    if (f.hasLocalLinkage()) {
-      f.setLinkage(llvm::GlobalValue::ExternalLinkage);
-      f.setVisibility(llvm::GlobalValue::HiddenVisibility); // no table of addresses
-    }
-  // An LLVM context belongs to one thread; a module goes into another as bitcode.
-  llvm::SmallVector<char, 0> bitcode;
-  llvm::BitcodeWriter writer(bitcode);
-  writer.writeModule(module);
-  writer.writeStrtab();
+  MLIRContext *context = module.getContext();
+  context->loadDialect<cf::ControlFlowDialect, LLVM::LLVMDialect, vector::VectorDialect>();
+  OwningOpRef<ModuleOp> other = takeOut(module, half);
   std::vector<std::string> objects(2);
-  DeepThread other([&] {
-    llvm::LLVMContext context;
-    llvm::MemoryBufferRef buffer(StringRef(bitcode.data(), bitcode.size()), "attnc");
-    llvm::Expected<std::unique_ptr<llvm::Module>> part = llvm::getLazyBitcodeModule(buffer, context);
-    llvm::Error error = part.takeError();
-    if (!error) {
-      keep(**part, [&](llvm::Function &f) { return half.contains(f.getName()); });
-      error = (*part)->materializeAll();
-    }
-    if (!error)
-      objects[1] = objectOf(**part, *makeMachine(target.arch));
-    llvm::consumeError(std::move(error)); // an empty object
-  });
-  keep(module, [&](llvm::Function &f) { return !half.contains(f.getName()); });
-  objects[0] = objectOf(module, *target.machine);
-  other.join();
+  std::string otherError;
+  bool threads = context->isMultithreadingEnabled();
+  context->enableMultithreading();
+  {
+    DeepThread thread([&] { objects[1] = objectOf(*other, *makeMachine(target.arch), otherError); });
+    objects[0] = objectOf(module, *target.machine, error);
+    thread.join();
+  }
+  context->enableMultithreading(threads);
+  if (error.empty())
+    error = otherError;
   return objects;
 }
 
@@ -265,9 +286,8 @@ bool cpu::compileTile(ModuleOp module, const CpuOptions &options, KernelBlob &bl
   Target target;
   if (!makeTarget(options, target, error) || !lowerTile(module, target, error))
     return false;
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> llvmModule = toLLVM(module, context, target, error);
-  if (!llvmModule || !linkBlob(compileModule(*llvmModule, target), blob, error))
+  std::vector<std::string> objects = compileModule(module, target, error);
+  if (!error.empty() || !linkBlob(objects, blob, error))
     return false;
   blob.arch = options.arch;
   blob.features = target.features;

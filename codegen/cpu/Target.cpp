@@ -95,9 +95,18 @@ bool cpu::lowerTile(ModuleOp module, const Target &target, std::string &error) {
   passes.addPass(createCpuExpandMath());
   passes.addPass(createCpuShareLoops());
   passes.addPass(createCpuSplitFunctions());
-  passes.addPass(createCpuToLLVM());
   if (succeeded(passes.run(module)))
     return true;
   error = "code generation for the CPU failed";
+  return false;
+}
+
+bool cpu::toLLVMDialect(ModuleOp module, std::string &error) {
+  PassManager passes(module.getContext(), ModuleOp::getOperationName());
+  passes.enableVerifier(false);
+  passes.addPass(createCpuToLLVM());
+  if (succeeded(passes.run(module)))
+    return true;
+  error = "what the CPU code is made of did not become LLVM's dialect";
   return false;
 }

@@ -236,17 +236,20 @@ private:
       return stop(CompileAnswer::Unavailable, unavailable(error));
     if (!cpu::lowerTile(*module_, target, error))
       return stopInternal("cpu", error);
-    llvm::LLVMContext llvmContext;
-    std::unique_ptr<llvm::Module> llvmModule = cpu::toLLVM(*module_, llvmContext, target, error);
-    if (!llvmModule)
-      return stopInternal("llvm", error);
     if (stage == "blob") {
-      if (!cpu::linkBlob(cpu::compileModule(*llvmModule, target), answer_.blob, error))
+      std::vector<std::string> objects = cpu::compileModule(*module_, target, error);
+      if (!error.empty() || !cpu::linkBlob(objects, answer_.blob, error))
         return stopInternal("obj", error);
       answer_.blob.arch = target.arch;
       answer_.blob.features = target.features;
       return true;
     }
+    llvm::LLVMContext llvmContext;
+    std::unique_ptr<llvm::Module> llvmModule;
+    if (cpu::toLLVMDialect(*module_, error))
+      llvmModule = cpu::toLLVM(*module_, llvmContext, *target.machine, error);
+    if (!llvmModule)
+      return stopInternal("llvm", error);
     cpu::optimise(*llvmModule, *target.machine);
     if (stage == "llvm") {
       llvm::raw_string_ostream os(answer_.stage);

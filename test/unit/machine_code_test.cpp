@@ -1,9 +1,7 @@
 //===- Modules in parts and the image that is made of them ----------------===//
 #include "codegen/cpu/Cpu.h"
-#include "llvm/AsmParser/Parser.h"
-#include "llvm/IR/LLVMContext.h"
-#include "llvm/IR/Module.h"
-#include "llvm/Support/SourceMgr.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
 #include "llvm/Target/TargetMachine.h"
 #include <cstring>
 #include <gtest/gtest.h>
@@ -21,35 +19,39 @@ uint64_t mixed(uint64_t x, int steps) {
 }
 
 std::string mixing(const std::string &name, int steps) {
-  std::string text = "define internal i64 @" + name + "(i64 %x0) noinline {\n";
+  std::string text = "llvm.func internal @" + name +
+                     "(%x0: i64) -> i64 attributes {dso_local} {\n  %seven = arith.constant 7 : i64\n"
+                     "  %factor = arith.constant -7046029254386353131 : i64\n";
   for (int i = 0; i < steps; ++i) {
     std::string n = std::to_string(i), next = std::to_string(i + 1);
-    text += "  %s" + n + " = lshr i64 %x" + n + ", 7\n  %y" + n + " = xor i64 %x" + n + ", %s" + n + "\n  %x" + next +
-            " = mul i64 %y" + n + ", -7046029254386353131\n";
+    text += "  %s" + n + " = arith.shrui %x" + n + ", %seven : i64\n  %y" + n + " = arith.xori %x" + n + ", %s" + n +
+            " : i64\n  %x" + next + " = arith.muli %y" + n + ", %factor : i64\n";
   }
-  return text + "  ret i64 %x" + std::to_string(steps) + "\n}\n";
+  return text + "  llvm.return %x" + std::to_string(steps) + " : i64\n}\n";
 }
 
 /// run(x) is both functions after one another.
 std::string program(int steps, const std::string &called = "second") {
   return mixing("first", steps) + mixing("second", steps) +
-         "define i64 @run(i64 %x) {\n  %a = call i64 @first(i64 %x)\n  %b = call i64 @" + called +
-         "(i64 %a)\n  ret i64 %b\n}\ndefine i64 @workspace_bytes() {\n  ret i64 0\n}\n";
+         "llvm.func @run(%x: i64) -> i64 {\n  %a = llvm.call @first(%x) : (i64) -> i64\n  %b = llvm.call @" + called +
+         "(%a) : (i64) -> i64\n  llvm.return %b : i64\n}\n"
+         "llvm.func @workspace_bytes() -> i64 {\n  %c = arith.constant 0 : i64\n  llvm.return %c : i64\n}\n";
 }
 
 std::vector<std::string> compiled(const std::string &text) {
   cpu::Target target;
   std::string error;
   EXPECT_TRUE(cpu::makeTarget({}, target, error)) << error;
-  llvm::LLVMContext context;
-  llvm::SMDiagnostic diagnostic;
-  std::unique_ptr<llvm::Module> module = llvm::parseAssemblyString(text, diagnostic, context);
-  EXPECT_TRUE(module) << diagnostic.getMessage().str();
+  mlir::DialectRegistry registry;
+  cpu::registerCpuDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+  EXPECT_TRUE(module);
   if (!module)
     return {};
-  module->setTargetTriple(target.machine->getTargetTriple().str());
-  module->setDataLayout(target.machine->createDataLayout());
-  return cpu::compileModule(*module, target);
+  std::vector<std::string> objects = cpu::compileModule(*module, target, error);
+  EXPECT_EQ(error, "");
+  return objects;
 }
 
 TEST(MachineCode, SmallModulesAreOnePart) { EXPECT_EQ(compiled(program(10)).size(), 1u); }
@@ -84,7 +86,7 @@ TEST(MachineCode, SaysWhatAnImageLacks) {
   EXPECT_FALSE(cpu::linkBlob({objects[1]}, blob, error));
   EXPECT_FALSE(cpu::linkBlob({objects[0], ""}, blob, error)); // the code generator failed
   EXPECT_FALSE(error.empty());
-  EXPECT_FALSE(cpu::linkBlob(compiled("declare i64 @sinf(i64)\n" + program(10, "sinf")), blob, error));
+  EXPECT_FALSE(cpu::linkBlob(compiled("llvm.func @sinf(i64) -> i64\n" + program(10, "sinf")), blob, error));
   EXPECT_NE(error.find("'sinf'"), std::string::npos) << error;
 }
 

@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> ir;
   if (cpu::makeTarget(options, target, error))
-    ir = cpu::toLLVM(*module, llvmContext, target, error);
+    ir = cpu::toLLVM(*module, llvmContext, *target.machine, error);
   if (!ir) {
     llvm::errs() << "attn-translate: " << error << "\n";
     return 1;
