@@ -101,3 +101,13 @@ def Stream : Pass<"tile-stream", "::attnc::tile::ProgramOp"> {
   }];
   let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
 }
+
+def MaskBlocks : Pass<"tile-mask-blocks", "::attnc::tile::ProgramOp"> {
+  let summary = "blocks of a streamed loop that its mask empties are not visited, those that it leaves whole have none";
+  let description = [{
+    From the ends of a block of rows and of positions it is seen whether a condition holds nowhere or everywhere in it. Where
+    the form of the condition allows, that is a few ranges per block of rows; else blocks are looked at one by one, with
+    tables of the least and the greatest of what the condition reads along the axis.
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}

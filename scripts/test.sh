@@ -116,6 +116,7 @@ wanted lit && suite "lit tests" lit "$build/test"
 if wanted reference; then
   suite "reference, rule by rule" "$python" test/reference/run.py --attnc "$attnc"
   suite "built-ins, whole range" "$python" test/reference/ranges.py --attnc "$attnc"
+  suite "masks of attention" "$python" test/reference/masks.py --attnc "$attnc"
 fi
 if wanted examples; then
   suite "examples, checked" "$python" test/examples/run.py --attnc "$attnc" --command check

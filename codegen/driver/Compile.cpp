@@ -198,6 +198,7 @@ private:
     pm.addNestedPass<attn::MixerOp>(createLateScale());
     pm.addPass(createAttnToTile());
     pm.addNestedPass<tile::ProgramOp>(createStream());
+    pm.addNestedPass<tile::ProgramOp>(createMaskBlocks());
   }
 
   bool toTarget() {

@@ -262,6 +262,21 @@ LogicalResult Emitter::emitReduce(Stage &stage, const Env &fixed) {
         cast<attn::ArgReduceOp>(op).getWhich() == attn::Extreme::Max ? tile::Combiner::ArgMax : tile::Combiner::ArgMin;
   }
   bool ok = true;
+  // Conditions under which zeros are skipped, by what must be finite.
+  SmallVector<std::pair<Value, SmallVector<Value>>> absent;
+  SmallVector<ArrayRef<int>> checks;
+  for (const Guard &guard : stage.absent) {
+    auto *at = llvm::find(checks, ArrayRef(guard.finite));
+    if (at == checks.end()) {
+      std::optional<Value> known = finite(guard.finite, plan.kernelOf[stage.id], fixed);
+      if (known && booleanOf(*known))
+        continue;
+      checks.push_back(guard.finite);
+      absent.push_back({*known, {}});
+      at = checks.end() - 1;
+    }
+    absent[at - checks.begin()].second.push_back(guard.holds);
+  }
   auto nest = b.create<tile::NestOp>(
       loc, rangesOf(par), rangesOf(red),
       [&](OpBuilder &b, Location loc, ValueRange parAt, ValueRange redAt) -> SmallVector<Value> {
@@ -279,6 +294,21 @@ LogicalResult Emitter::emitReduce(Stage &stage, const Env &fixed) {
         }
         if (guard)
           x = b.create<arith::SelectOp>(loc, guard, x, identityOf(body.s, kind, x.getType()));
+        Value counts;
+        for (auto &[known, conditions] : absent) {
+          Value any = body.s.map(attn::MapFn::Not, known, b.getI1Type()), all;
+          for (Value condition : conditions) {
+            Value holds = body.emit(condition, env);
+            all = all ? body.s.map(attn::MapFn::And, {all, holds}, b.getI1Type()) : holds;
+          }
+          any = body.s.map(attn::MapFn::Or, {any, all}, b.getI1Type());
+          counts = counts ? body.s.map(attn::MapFn::And, {counts, any}, b.getI1Type()) : any;
+        }
+        if (counts) { // for tile-mask-blocks: both sides are the same
+          auto select = b.create<arith::SelectOp>(loc, counts, x, identityOf(body.s, kind, x.getType()));
+          select->setAttr("droppable", b.getUnitAttr());
+          x = select;
+        }
         return {x};
       },
       kind,

@@ -50,6 +50,8 @@ struct Guard {
   Value holds;
   bool is = true;
   llvm::SmallVector<int> finite = {};
+  /// tile-mask-blocks may see from the ends of blocks where it holds: positions are not listed.
+  bool blocks = false;
 };
 
 /// Positions along an axis that matter to some row of a block, listed when an instance runs; see AttnToTileWork.cpp.
@@ -80,6 +82,7 @@ struct Stage {
   bool check = false;        ///< says whether something is finite
   std::vector<Bound> bounds; ///< Reduce: elements outside change nothing
   std::vector<Guard> guards; ///< Reduce: nor do those where one of these does not hold
+  std::vector<Guard> absent; ///< all such conditions that the source does not show: what they leave out is 0 there
 
   std::vector<Access> accesses;
   std::vector<InputAccess> inputs;
@@ -214,6 +217,11 @@ private:
   void shareMemory(const Kernel &kernel);
   // AttnToTileRange.cpp: parts of an axis that a condition leaves.
   void findBounds();
+  /// Made of positions and of what inputs hold along one axis: then the ends of blocks may say where it holds
+  /// (passes/tile/MaskBlocks.cpp). What is computed, as buckets are, is rarely in order.
+  bool inBlocks(Value condition) const;
+  /// Such a value for all pairs of positions, which is not worth memory.
+  bool isMask(Value v) const;
   void findNeeded();
   // AttnToTileWork.cpp: positions that data leave.
   void chooseWorklists();

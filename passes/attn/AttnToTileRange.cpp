@@ -131,6 +131,76 @@ static void addForms(Graph &graph, Value condition, bool holds, std::vector<Line
   }
 }
 
+static bool inBlocks(const Plan &plan, Value v, llvm::SmallDenseMap<Value, bool> &seen) {
+  using F = attn::MapFn;
+  v = resolve(v);
+  if (auto known = seen.find(v); known != seen.end())
+    return known->second;
+  auto compute = [&] {
+    if (attn::typeOf(v).isFloat() || plan.stageOf(v) >= 0)
+      return false;
+    auto all = [&](ValueRange values) {
+      return llvm::all_of(values, [&](Value o) { return inBlocks(plan, o, seen); });
+    };
+    auto alone = [&](Value of) {
+      return 1 >= llvm::count_if(plan.graph.axesOf(of), [&](int a) { return plan.graph.axes[a].sequence; });
+    };
+    Operation *op = v.getDefiningOp();
+    if (isa<attn::IndexOp, attn::ExtentOp, attn::ConstOp>(op))
+      return true;
+    if (isa<attn::InputOp>(op))
+      return alone(v);
+    if (auto read = dyn_cast<attn::ReadOp>(op))
+      return alone(v) && resolve(read.getSource()).getDefiningOp<attn::InputOp>() && all(read.getIndices());
+    auto map = dyn_cast<attn::MapOp>(op);
+    if (!map)
+      return false;
+    switch (map.getFn()) {
+    case F::IDiv:
+    case F::Mod: {
+      // Once for every row and position it is expensive, unless it is a shift.
+      std::optional<int64_t> by = attn::constInt(map.getOperands()[1]);
+      return ((by && *by > 0 && (*by & (*by - 1)) == 0) || alone(v)) && all(map.getOperands());
+    }
+    case F::Not:
+    case F::And:
+    case F::Or:
+    case F::Lt:
+    case F::Le:
+    case F::Gt:
+    case F::Ge:
+    case F::Eq:
+    case F::Ne:
+    case F::Add:
+    case F::Sub:
+    case F::Mul:
+    case F::Neg:
+    case F::Abs:
+    case F::Min:
+    case F::Max:
+    case F::ToI64:
+      return all(map.getOperands());
+    default:
+      return false;
+    }
+  };
+  bool is = compute();
+  return seen[v] = is;
+}
+
+bool Plan::inBlocks(Value condition) const {
+  // That two numbers differ is rarely false for a whole block.
+  if (auto map = resolve(condition).getDefiningOp<attn::MapOp>(); map && map.getFn() == attn::MapFn::Ne)
+    return false;
+  llvm::SmallDenseMap<Value, bool> seen;
+  return totile::inBlocks(*this, condition, seen);
+}
+
+bool Plan::isMask(Value v) const {
+  return !attn::typeOf(v).isFloat() && inBlocks(v) &&
+         llvm::count_if(graph.axesOf(v), [&](int a) { return graph.axes[a].sequence; }) > 1;
+}
+
 void Plan::findBounds() {
   for (size_t id = 0, n = stages.size(); id < n; ++id) {
     if (stages[id].kind != StageKind::Reduce)
@@ -151,11 +221,14 @@ void Plan::findBounds() {
       AxisSet along = graph.axesOf(c.holds);
       auto sequence = [&](int a) { return graph.axes[a].sequence && along.contains(a); };
       bool guard = !linear && llvm::any_of(stages[id].inner, sequence) && llvm::any_of(stages[id].axes, sequence);
+      bool blocks = llvm::any_of(stages[id].inner, sequence) && inBlocks(c.holds);
       SmallVector<int> checks; // made stages: the list grows
-      if ((forms.empty() && !guard) || !checkFinite(id, c.holds, c.factors, checks))
+      if ((forms.empty() && !guard && !blocks) || !checkFinite(id, c.holds, c.factors, checks))
         continue;
       if (guard)
-        stages[id].guards.push_back({c.holds, true, checks});
+        stages[id].guards.push_back({c.holds, true, checks, blocks});
+      if (blocks && !checks.empty())
+        stages[id].absent.push_back({c.holds, true, checks, true});
       for (Linear &l : forms)
         stages[id].bounds.push_back({l, checks});
     }

@@ -321,7 +321,7 @@ bool Plan::storeShared() {
         return !found.contains(v);
       bool often = times[v] > 1 && points[v] > 1.9 * graph.volume(graph.axesOf(v)) && costs(v, kExpensive, stored);
       // Reads in reads multiply; past a point even cheap values are better stored.
-      if (often || (times[v] > 32 && costs(v, 3, stored)))
+      if ((often || (times[v] > 32 && costs(v, 3, stored))) && !isMask(v))
         found.insert(v);
       return !found.contains(v);
     });
@@ -356,7 +356,7 @@ bool Plan::storeRecomputed() {
       }
       bool larger = domain >= 8 * points && own <= points;
       bool again = points >= 4 * own;
-      if ((larger || again) && costs(v, kExpensive, stored))
+      if ((larger || again) && costs(v, kExpensive, stored) && !isMask(v))
         found.insert(v);
       return !found.contains(v);
     });
@@ -389,7 +389,7 @@ void Plan::findAccesses() {
     };
     for (const Bound &bound : s.bounds)
       reads(bound.finite);
-    for (const Guard &guard : s.guards)
+    for (const Guard &guard : llvm::concat<const Guard>(s.guards, s.absent))
       reads(guard.finite);
   }
   for (Stage &s : stages)

@@ -149,10 +149,26 @@ private:
     return 0;
   }
 
+  /// Whether tile-stream may take the reduction block by block: what it reads along its axis does not wait for another
+  /// reduction over it, but for a maximum.
+  bool mayStream(const Stage &s) {
+    return llvm::none_of(s.inner, [&](int axis) {
+      auto waits = [&](int id) {
+        const Stage &other = stage(id);
+        auto reduce = other.core ? other.core.getDefiningOp<attn::ReduceOp>() : attn::ReduceOp();
+        return reduce && reduce.getRed() != attn::Reduction::Max && llvm::is_contained(other.inner, axis);
+      };
+      return llvm::any_of(readsHere(s.id),
+                          [&](int id) { return stage(id).axes.contains(axis) && llvm::any_of(needs(id), waits); });
+    });
+  }
+
   /// What a stage needs, given what its readers do.
   void visit(Stage &s) {
     if (s.kind == StageKind::Reduce)
       for (const Guard &guard : s.guards) {
+        if (guard.blocks && mayStream(s))
+          continue;
         AxisSet along = graph.axesOf(guard.holds);
         int axis = -1;
         for (int a : s.inner)

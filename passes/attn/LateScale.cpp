@@ -95,15 +95,20 @@ bool isAtLeast(Value v, bool above, int depth = 0) {
   }
 }
 
-/// Made of comparisons of sums of positions: it leaves a part of an axis, not scattered positions.
+/// Made of comparisons of positions and inputs: it leaves parts of an axis, not scattered positions.
 bool isRange(Value condition) {
   llvm::DenseSet<Value> seen;
   SmallVector<Value> todo{condition};
   while (!todo.empty()) {
     Value v = lookThrough(todo.pop_back_val());
     if (!seen.insert(v).second || v.getDefiningOp<IndexOp>() || v.getDefiningOp<ConstOp>() ||
-        v.getDefiningOp<attn::ExtentOp>())
+        v.getDefiningOp<attn::ExtentOp>() || v.getDefiningOp<attn::InputOp>())
       continue;
+    if (auto read = v.getDefiningOp<ReadOp>()) {
+      todo.push_back(read.getSource());
+      llvm::append_range(todo, read.getIndices());
+      continue;
+    }
     auto map = v.getDefiningOp<MapOp>();
     if (!map)
       return false;
@@ -115,6 +120,18 @@ bool isRange(Value condition) {
     case MapFn::Gt:
     case MapFn::Add:
     case MapFn::Sub:
+    case MapFn::Or:
+    case MapFn::Not:
+    case MapFn::Eq:
+    case MapFn::Ne:
+    case MapFn::Mul:
+    case MapFn::Neg:
+    case MapFn::Abs:
+    case MapFn::IDiv:
+    case MapFn::Mod:
+    case MapFn::Min:
+    case MapFn::Max:
+    case MapFn::ToI64:
       llvm::append_range(todo, map.getArgs());
       break;
     default:

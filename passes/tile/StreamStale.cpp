@@ -151,21 +151,20 @@ void Rewriter::emitBelowStale(ImplicitLocOpBuilder &b, Value lo, Value hi) {
           withWeights(nb, scores.getFinish().front(), map);
         });
   }
-  // Where a condition leaves a weight out it is 0.
-  const Row &row = rows.find(stale->store.getBuffer())->second;
-  ValueRange indices = loadOf(sum, stale->store.getBuffer()).getIndices();
+  Block &weights = sum.getBody().front();
   b.create<tile::NestOp>(
       parOf(sum), range,
       [&](OpBuilder &inner, Location loc, ValueRange at, ValueRange over) {
         ImplicitLocOpBuilder nb(loc, inner);
-        SmallVector<Value> place;
-        for (unsigned k : row.order) {
-          auto [position, off] = parts(indices[k]);
-          Value v = k == row.dim ? over[0] : position ? at[position.getArgNumber()] : indices[k];
-          off = k == row.dim ? lo : off;
-          place.push_back(off ? nb.create<arith::SubIOp>(v, off) : v);
-        }
-        return SmallVector<Value>{nb.create<tile::LoadOp>(row.now, place)};
+        IRMapping map;
+        map.map(weights.getArguments().take_front(at.size()), at);
+        map.map(weights.getArguments().drop_front(at.size()), over);
+        emitBody(nb, weights, map, lo);
+        Value weight = map.lookupOrDefault(weights.getTerminator()->getOperand(0));
+        // Where a condition leaves a weight out it is 0: for MaskBlocks.cpp.
+        if (auto select = weight.getDefiningOp<arith::SelectOp>())
+          select->setAttr("droppable", nb.getUnitAttr());
+        return SmallVector<Value>{weight};
       },
       tile::Combiner::Sum,
       [&](OpBuilder &inner, Location loc, ValueRange at, ValueRange results) {

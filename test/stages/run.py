@@ -28,6 +28,7 @@ PASSES = [
     ("late-scale", "builtin.module(attn.mixer(attn-late-scale))"),
     ("tile", "builtin.module(attn-to-tile)"),
     ("stream", "builtin.module(tile.program(tile-stream))"),
+    ("mask-blocks", "builtin.module(tile.program(tile-mask-blocks))"),
     ("vector", f"builtin.module(tile-to-vector{{vector-bytes={VECTOR_BYTES}}})"),
     ("cse", "builtin.module(cse)"),
     ("math", "builtin.module(cpu-expand-math)"),

@@ -35,7 +35,31 @@ class Attention:
         self.r = random.Random(f"gates {self.seed}")
         if self.r.random() < 0.15:
             self.gates(batch)
+        self.r = random.Random(f"masks {self.seed}")
+        if self.r.random() < 0.2:
+            self.masks(batch, v)
         self.r = r
+
+    def masks(self, batch, v):
+        """A softmax whose weights nothing else reads, under conditions of every form on two positions."""
+        r = self.r
+        q, k = self.add_input("real", batch + ["i", "d"]), self.add_input("real", batch + ["j", "d"])
+        seg = self.add_input("int", ["j"])
+
+        def condition(depth):
+            if depth and r.random() < 0.6:
+                x, y = condition(depth - 1), condition(depth - 1)
+                return r.choice([f"({x} and {y})", f"({x} or {y})", f"(not {x})"])
+            n = r.choice([1, 2, 5, 9])
+            return r.choice([
+                "j <= i", f"i - j < {n}", f"abs(i - j) <= {n}", f"abs(i - j - {n}) < 2", f"j < {n}", f"i div {n} == j div {n}",
+                f"(i - j) % {n + 1} == 0", f"j % {16 * n} < {n}", f"{n} * j <= i + {n}", f"min(j, {n}) <= i - 1", f"{seg}[j := i] == {seg}",
+                f"{seg} <= {n}", f"j < {seg}[j := i] + {n}", f"{seg}[j := i] < {seg}", f"j != i - {n}"])
+
+        o = self.fresh("v")
+        self.lines.append(f"  {o} = sum[j](softmax[j](sum[d]({q} * {k}) where {condition(2)}) * {v})")
+        self.tensors.append((o, "real", frozenset(batch + ["i", "e"]), True))
+        self.wanted.append(Val(o, batch + ["i", "e"]))
 
     def rows(self, batch, v, other):
         """Keys that data leave, and an `if` that takes rows from one attention or the other."""

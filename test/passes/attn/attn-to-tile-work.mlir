@@ -1,8 +1,8 @@
 // RUN: attn-opt %s --attn-to-tile --split-input-file | FileCheck %s
 
-// Keys of the same document: each block of rows lists the keys that any row needs, or all while v is not finite. What
+// Keys of the same kind: each block of rows lists the keys that any row needs, or all while v is not finite. What
 // only this list reads has one place for each of its entries.
-// CHECK-LABEL: @documents
+// CHECK-LABEL: @kinds
 // CHECK: %[[FINITE:.+]] = tile.alloc [%b, %h] {name = "v.finite"
 // CHECK: tile.kernel grid [%[[B:.+]] = %b, %[[H:.+]] = %h, %{{.+}} = %{{.+}}] {
 // CHECK: %[[S:.+]] = tile.alloc [%N, %c64_i64] {name = "select"} : <f32, 2>
@@ -12,9 +12,9 @@
 // CHECK: %[[OK:.+]] = tile.load %[[FINITE]][%[[B]], %[[H]]]
 // CHECK: %[[ALL:.+]] = arith.xori %[[OK]], %true
 // CHECK: tile.nest par [%[[J:.+]] = %c0_i64 to %N] red [%[[I:.+]] = %[[LO:.+]] to %[[HI:.+]]] {
-// CHECK:   %[[X:.+]] = tile.load %doc[%[[B]], %[[I]]]
-// CHECK:   %[[Y:.+]] = tile.load %doc[%[[B]], %[[J]]]
-// CHECK:   arith.cmpi eq, %[[X]], %[[Y]]
+// CHECK:   %[[X:.+]] = tile.load %kind[%[[B]], %[[I]]]
+// CHECK:   %[[Y:.+]] = tile.load %kind[%[[B]], %[[J]]]
+// CHECK:   arith.cmpf oeq, %[[X]], %[[Y]]
 // CHECK: } combine [any] finish(%[[AT:.+]]: i64, %[[ANY:.+]]: i1) {
 // CHECK:   %[[FLAG:.+]] = arith.ori %[[ANY]], %[[ALL]]
 // CHECK:   tile.store %[[FLAG]], %[[NEED]][%[[AT]]]
@@ -32,14 +32,14 @@
 // CHECK:   %[[KEY3:.+]] = tile.load %[[LIST]][%[[P3]]]
 // CHECK:   tile.load %[[S]][%[[P3]],
 // CHECK:   tile.load %v[%[[B]], %[[H]], %[[KEY3]],
-attn.mixer @documents attributes {symbols = ["b", "h", "N"], axes = {b = "b", h = "h", i = "N", j = "N", d = "64", e = "64"}} {
+attn.mixer @kinds attributes {symbols = ["b", "h", "N"], axes = {b = "b", h = "h", i = "N", j = "N", d = "64", e = "64"}} {
   %q = attn.input "q" dims [[b], [h], [i], [d]] storage f32 -> [b, d, h, i] f32
   %k = attn.input "k" dims [[b], [h], [j], [d]] storage f32 -> [b, d, h, j] f32
   %v = attn.input "v" dims [[b], [h], [j], [e]] storage f32 -> [b, e, h, j] f32
-  %doc = attn.input "doc" dims [[b], [i]] storage i32 -> [b, i] i64
+  %kind = attn.input "kind" dims [[b], [i]] storage f32 -> [b, i] f32
   %j = attn.index "j"
-  %own = attn.read %doc [i = %j inside] : [b, i] i64, [j] i64 -> [b, j] i64
-  %same = attn.map eq(%doc, %own) : [b, i] i64, [b, j] i64 -> [b, i, j] i1
+  %own = attn.read %kind [i = %j inside] : [b, i] f32, [j] i64 -> [b, j] f32
+  %same = attn.map eq(%kind, %own) : [b, i] f32, [b, j] f32 -> [b, i, j] i1
   %p = attn.map mul(%q, %k) : [b, d, h, i] f32, [b, d, h, j] f32 -> [b, d, h, i, j] f32
   %s = attn.reduce sum [d] %p : [b, d, h, i, j] f32 -> [b, h, i, j] f32
   %zero = attn.const 0.0 : f32
