@@ -530,6 +530,7 @@ void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &pla
 /// The planned loops, in two versions when contiguity depends on the caller's strides.
 static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, int shortDim = -1) {
   NestPlan plan = planNest(scope, machine, nest, /*callerUnit=*/true, shortDim);
+  plan.compact |= nest->hasAttr(tile::kRare);
   Value unit;
   for (Value buffer : plan.unitBuffers) {
     Value one =
@@ -574,7 +575,7 @@ void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp ne
   // Columns that are a block of rows may be few: a decode step has one.
   Value lo = c->n < int(nest.getNumPar()) ? nest.getParLo()[c->n] : Value();
   Value hi = lo ? nest.getParHi()[c->n] : Value();
-  int few = lo && !constantOf(hi) && atMost(lo, hi) ? c->n : -1;
+  int few = lo && !constantOf(hi) && atMost(lo, hi) && !nest->hasAttr(tile::kRare) ? c->n : -1;
   auto asPlanned = [&] {
     if (few < 0)
       return emitPlanned(ir, scope, machine, nest);

@@ -26,6 +26,9 @@ struct Range {
   mlir::Value lo, hi;
 };
 
+/// Attribute of a nest that seldom runs: little code is better than fast code.
+constexpr llvm::StringLiteral kRare = "rare";
+
 /// Fills a body from its par positions.
 using PointBuilder = llvm::function_ref<void(mlir::OpBuilder &, mlir::Location, mlir::ValueRange par)>;
 /// Fills a body from its par and inner positions, or a finish region from par positions and results.

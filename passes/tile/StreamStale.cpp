@@ -228,10 +228,12 @@ void Rewriter::emitBlock(ImplicitLocOpBuilder &b, Value lo, Value hi) {
   auto when = [&](bool stale, void (Rewriter::*emit)(ImplicitLocOpBuilder &, Value, Value)) {
     Value old = b.create<tile::LoadOp>(willDo, ValueRange());
     Value times = b.create<arith::SelectOp>(old, stale ? one : zero, stale ? zero : one);
-    b.create<tile::ForOp>(zero, times, one, [&](OpBuilder &inner, Location loc, Value) {
+    auto loop = b.create<tile::ForOp>(zero, times, one, [&](OpBuilder &inner, Location loc, Value) {
       ImplicitLocOpBuilder nb(loc, inner);
       (this->*emit)(nb, lo, hi);
     });
+    if (!stale)
+      loop.walk([](tile::NestOp nest) { nest->setAttr(tile::kRare, UnitAttr::get(nest.getContext())); });
   };
   when(true, &Rewriter::emitBelowStale);
   when(false, &Rewriter::emitRaised);

@@ -37,6 +37,7 @@
 // CHECK: combine [max] finish
 // CHECK: tile.store %{{.+}}, %[[REF]]
 // CHECK: tile.store %{{.+}}, %[[REF2]]
+// CHECK: } {rare}
 // CHECK: math.exp %{{.+}} fastmath<afn>
 // CHECK: combine [all]
 // CHECK: tile.store %{{.+}}, %[[STALE]][]
