@@ -96,7 +96,7 @@ def reduce(attnc, text, sizes, rc, folder, name, budget=150):
             if budget <= 0:
                 break
             got, out = failing(attnc, t, sizes, folder, name)
-            if got == rc and not (rc == 1 and "error[A" in out):
+            if got == rc and not (rc == 1 and "error[A" in out and INTERNAL not in out):
                 text, changed = t, True
                 break
     return text
@@ -155,9 +155,8 @@ def main():
             if rc is None:
                 passed += 1
                 sensitive += out == "sensitive"
-            elif rc == 1 and "error[A" in out:
+            elif rc == 1 and (m := re.search(r"error\[(A\d+)\]", out)) and m.group(1) != INTERNAL:
                 refused += 1
-                m = re.search(r"error\[(A\d+)\]", out)
                 reasons[m.group(1)] = reasons.get(m.group(1), 0) + 1
             else:
                 failures.append((seed, rc, out))

@@ -23,6 +23,7 @@ PASSES = [
     ("decompose", "builtin.module(attn.mixer(attn-decompose))"),
     ("one-point", "builtin.module(attn.mixer(attn-one-point))"),
     ("factor", "builtin.module(attn.mixer(attn-factor))"),
+    ("exponent", "builtin.module(attn.mixer(attn-exponent))"),
     ("sum-before-read", "builtin.module(attn.mixer(attn-sum-before-read))"),
     ("simplify", "builtin.module(attn.mixer(attn-simplify))"),
     ("late-scale", "builtin.module(attn.mixer(attn-late-scale))"),
@@ -70,7 +71,7 @@ def check(args, path, mixer):
         if args.keep:
             with open(os.path.join(args.keep, f"{mixer}.{name}.mlir"), "wb") as f:
                 f.write(text)
-        if name == "stream":
+        if name == "mask-blocks":
             compare("tile", text, direct("tile"))
     for stage in ("llvm", "obj"):
         compare(stage, call([os.path.join(tools, "attn-translate"), f"--to={stage}", f"--arch={ARCH}"], text), direct(stage))

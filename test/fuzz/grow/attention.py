@@ -38,6 +38,9 @@ class Attention:
         self.r = random.Random(f"masks {self.seed}")
         if self.r.random() < 0.2:
             self.masks(batch, v)
+        self.r = random.Random(f"forms {self.seed}")
+        if self.r.random() < 0.15:
+            self.forms(batch, v)
         self.r = r
 
     def masks(self, batch, v):
@@ -58,6 +61,23 @@ class Attention:
 
         o = self.fresh("v")
         self.lines.append(f"  {o} = sum[j](softmax[j](sum[d]({q} * {k}) where {condition(2)}) * {v})")
+        self.tensors.append((o, "real", frozenset(batch + ["i", "e"]), True))
+        self.wanted.append(Val(o, batch + ["i", "e"]))
+
+    def forms(self, batch, v):
+        """Weights below a maximum in other words, and over two sets of keys."""
+        r = self.r
+        q, k = self.add_input("real", batch + ["i", "d"]), self.add_input("real", batch + ["j", "d"])
+        s, p, o = (self.fresh("v") for _ in range(3))
+        self.lines.append(f"  {s} = sum[d]({q} * {k}) / #d")
+        if r.random() < 0.5:
+            weight = r.choice([f"exp(({s} - max[j]({s})) * {r.choice([0.5, 2])})", f"exp(min[j]({s}) - {s})"])
+            self.lines.append(f"  {p} = {weight}")
+            self.lines.append(f"  {o} = sum[j]({p} * {v}) / sum[j]({p})")
+        else:
+            far = self.fresh("v")
+            self.lines.append(f"  {far}, {p} = softmax[j | j]({s}, {s} * {r.choice([0.5, 2])} where j <= i)")
+            self.lines.append(f"  {o} = sum[j]({p} * {v}) + sum[j]({far} * {v}) * 2")
         self.tensors.append((o, "real", frozenset(batch + ["i", "e"]), True))
         self.wanted.append(Val(o, batch + ["i", "e"]))
 
