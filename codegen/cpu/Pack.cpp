@@ -395,7 +395,7 @@ private:
   ImplicitLocOpBuilder b;
   DenseSet<Value> written;
   llvm::SetVector<Value> dims; ///< positions, of the nest and of the grid, that the operand depends on
-  DenseSet<Operation *> loads;
+  llvm::SetVector<Operation *> loads;
   DenseSet<Value> collected;
   Total row, k;
   SmallVector<Value> extents, grid; ///< of the memory, of the kernel that packs

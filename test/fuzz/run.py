@@ -19,6 +19,9 @@ import generate  # noqa: E402
 import suite  # noqa: E402
 
 
+# The id of errors that are the compiler's own.
+INTERNAL = "A818"
+
 # What no valid spec can reach, and why.
 UNREACHABLE = {
     "grammar: name NAME": "a name that no parenthesis follows: only there for the message",
