@@ -171,6 +171,8 @@ struct OwnMax {
     for (StringAttr axis : axesFrom(old.getAxes()))
       if (hasAxis(all, axis))
         return {};
+    if (by.getArgs()[0].getType() != exp.getResult().getType())
+      return {}; // scores that are the same for several rows
     TALLY("late-scale: a set of several below its own maximum");
     Build b(exp);
     Value none = b.eq(max, b.number(-Build::inf, max));

@@ -90,6 +90,7 @@ public:
 private:
   // What is found.
   bool findEnd();
+  bool staysInside(tile::NestOp nest);
   bool isAlong(Value bound);
   void addNest(tile::NestOp nest);
   bool isBounded(Id id);
@@ -321,6 +322,16 @@ void Blocks::chooseRows() {
   }
 }
 
+/// What the nest stores is read in the loop alone: where nothing is taken of it, it need not be.
+bool Blocks::staysInside(tile::NestOp nest) {
+  WalkResult result = nest.walk([&](tile::StoreOp store) {
+    auto alloc = store.getBuffer().getDefiningOp<tile::AllocOp>();
+    bool inside = alloc && llvm::all_of(alloc->getUsers(), [&](Operation *user) { return loop->isAncestor(user); });
+    return inside ? WalkResult::advance() : WalkResult::interrupt();
+  });
+  return !result.wasInterrupted();
+}
+
 bool Blocks::match() {
   std::optional<int64_t> step = stream::constant(loop.getStep());
   if (!kernel || loop->getParentOp() != kernel || !step || *step % kPart || !findEnd())
@@ -333,8 +344,11 @@ bool Blocks::match() {
     tile::NestOp nest = frame.nest;
     Block &body = nest.getBody().front();
     nest->walk([&](arith::SelectOp select) { selects.push_back({select, terms.of(select.getCondition(), frame)}); });
-    if (!nest.isReduction() || !llvm::is_contained(ArrayRef(frame.dims).drop_front(nest.getNumPar()), -1))
+    if (!nest.isReduction() || !llvm::is_contained(ArrayRef(frame.dims).drop_front(nest.getNumPar()), -1)) {
+      if (llvm::is_contained(frame.dims, -1) && !staysInside(nest))
+        return false;
       continue;
+    }
     for (auto [v, kind] : llvm::zip(body.getTerminator()->getOperands(), nest.getCombinerKinds())) {
       auto select = v.getDefiningOp<arith::SelectOp>();
       if (!select || !isIdentity(select.getFalseValue(), kind)) {
