@@ -149,17 +149,21 @@ private:
     return 0;
   }
 
-  /// Whether tile-stream may take the reduction block by block: what it reads along its axis does not wait for another
-  /// reduction over it, but for a maximum.
-  bool mayStream(const Stage &s) {
-    return llvm::none_of(s.inner, [&](int axis) {
-      auto waits = [&](int id) {
-        const Stage &other = stage(id);
-        auto reduce = other.core ? other.core.getDefiningOp<attn::ReduceOp>() : attn::ReduceOp();
-        return reduce && reduce.getRed() != attn::Reduction::Max && llvm::is_contained(other.inner, axis);
-      };
-      return llvm::any_of(readsHere(s.id),
-                          [&](int id) { return stage(id).axes.contains(axis) && llvm::any_of(needs(id), waits); });
+  /// Whether tile-stream may take the reductions over the axis block by block: what they read along it does not wait
+  /// for another of them, but for a maximum.
+  bool mayStream(int axis) {
+    auto overAxis = [&](int id) {
+      auto reduce = stage(id).core ? stage(id).core.getDefiningOp<attn::ReduceOp>() : attn::ReduceOp();
+      return reduce && llvm::is_contained(stage(id).inner, axis) ? reduce : attn::ReduceOp();
+    };
+    auto waits = [&](int id) {
+      attn::ReduceOp reduce = overAxis(id);
+      return reduce && reduce.getRed() != attn::Reduction::Max;
+    };
+    return llvm::none_of(kernel.stages, [&](int id) {
+      return overAxis(id) && llvm::any_of(readsHere(id), [&](int read) {
+               return stage(read).axes.contains(axis) && llvm::any_of(needs(read), waits);
+             });
     });
   }
 
@@ -167,7 +171,7 @@ private:
   void visit(Stage &s) {
     if (s.kind == StageKind::Reduce)
       for (const Guard &guard : s.guards) {
-        if (guard.blocks && mayStream(s))
+        if (guard.blocks && llvm::all_of(s.inner, [&](int axis) { return mayStream(axis); }))
           continue;
         AxisSet along = graph.axesOf(guard.holds);
         int axis = -1;
