@@ -1,4 +1,4 @@
-//===- From the LLVM dialect to machine code ------------------------------===//
+//===- From loops and vectors to machine code -----------------------------===//
 //
 // A short list of LLVM passes instead of -O3: the code that arrives is already vectorised and hoisted, and a compile
 // must stay far under half a second. No pass may invent a library call (memset, memcpy, sinf): the result is linked to

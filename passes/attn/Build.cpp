@@ -48,6 +48,11 @@ void addFactors(Value v, SmallVectorImpl<Value> &into) {
   into.push_back(v);
 }
 
+MapOp mapOf(Value v, MapFn fn) {
+  auto map = lookThrough(v).getDefiningOp<MapOp>();
+  return map && map.getFn() == fn ? map : MapOp();
+}
+
 bool isOfExtents(Value v, bool positive) {
   v = lookThrough(v);
   if (v.getDefiningOp<attn::ExtentOp>())

@@ -95,6 +95,8 @@ mlir::Value lookThrough(mlir::Value v);
 /// Adds the factors of a product, looking through equations that only name one.
 void addFactors(mlir::Value v, llvm::SmallVectorImpl<mlir::Value> &into);
 
+/// The op that computes a value, seen through names of equations, if it is this function.
+MapOp mapOf(mlir::Value v, MapFn fn);
 /// A number made of extents and literals alone, none of these tiny or huge: #d, rsqrt(#d), converted in any way. 0, inf
 /// or NaN only where an extent is 0. `positive`: no literal is below 0.
 bool isOfExtents(mlir::Value v, bool positive = false);

@@ -374,7 +374,7 @@ static Value moved(Build &b, Value v, const Moves &moves) {
   return b.read(v, own, at);
 }
 
-static MapOp mapOf(Value v, MapFn fn) {
+static MapOp directMap(Value v, MapFn fn) {
   auto map = v.getDefiningOp<MapOp>();
   return map && map.getFn() == fn ? map : MapOp();
 }
@@ -401,10 +401,10 @@ static bool isExtent(Value v, const AxisTable &table, StringAttr axis) {
 static Axes flatAxes(Value v, const AxisTable &table) {
   if (auto op = v.getDefiningOp<IndexOp>())
     return {op.getAxisAttr()};
-  MapOp sum = mapOf(v, MapFn::Add);
+  MapOp sum = directMap(v, MapFn::Add);
   for (unsigned side : {0, 1}) {
     auto last = sum ? sum.getArgs()[1 - side].getDefiningOp<IndexOp>() : IndexOp();
-    MapOp scaled = last ? mapOf(sum.getArgs()[side], MapFn::Mul) : MapOp();
+    MapOp scaled = last ? directMap(sum.getArgs()[side], MapFn::Mul) : MapOp();
     for (unsigned factor : {1, 0})
       if (scaled && isExtent(scaled.getArgs()[factor], table, last.getAxisAttr())) {
         Axes axes = flatAxes(scaled.getArgs()[1 - factor], table);
@@ -447,19 +447,19 @@ static SmallVector<Digits> digitsOf(ReadOp op, ArrayRef<StringAttr> replaced, co
   SmallVector<Digits> groups;
   auto chain = [&](unsigned last) -> std::optional<Digits> {
     Digits group{{last}, Value()};
-    MapOp mod = mapOf(indices[last], MapFn::Mod);
+    MapOp mod = directMap(indices[last], MapFn::Mod);
     if (mod)
       group.position = mod.getArgs()[0];
     while (mod && isExtent(mod.getArgs()[1], table, replaced[group.places.front()])) {
       auto isRest = [&](Value v) {
-        MapOp div = mapOf(v, MapFn::IDiv);
+        MapOp div = directMap(v, MapFn::IDiv);
         return div && sameIndex(div.getArgs()[0], mod.getArgs()[0]) && sameIndex(div.getArgs()[1], mod.getArgs()[1]);
       };
       MapOp next;
       for (unsigned k = 0; k < replaced.size() && !next; ++k) {
         if (used[k] || llvm::is_contained(group.places, k))
           continue;
-        MapOp digit = mapOf(indices[k], MapFn::Mod);
+        MapOp digit = directMap(indices[k], MapFn::Mod);
         bool first = isRest(indices[k]);
         if (!first && !(digit && isRest(digit.getArgs()[0])))
           continue;

@@ -21,11 +21,6 @@ namespace attnc {
 using namespace attn;
 namespace {
 
-MapOp mapOf(Value v, MapFn fn) {
-  auto map = lookThrough(v).getDefiningOp<MapOp>();
-  return map && map.getFn() == fn ? map : MapOp();
-}
-
 /// The m of m and of select(m == -inf, 0, m), where that is a reduction of x.
 ReduceOp extremeOf(Value v, Reduction red, Value x) {
   if (MapOp choice = mapOf(v, MapFn::Select))

@@ -38,16 +38,7 @@ namespace attnc {
 using namespace attn;
 namespace {
 
-MapOp mapOf(Value v, MapFn fn) {
-  auto map = lookThrough(v).getDefiningOp<MapOp>();
-  return map && map.getFn() == fn ? map : MapOp();
-}
-
-bool isNumber(Value v, double number) {
-  auto c = lookThrough(v).getDefiningOp<ConstOp>();
-  auto real = c ? dyn_cast<FloatAttr>(c.getValue()) : FloatAttr();
-  return real && real.getValueAsDouble() == number;
-}
+bool isNumber(Value v, double number) { return constReal(lookThrough(v)) == number; }
 
 /// The z of select(z == 0, 0, 1 / z), or null.
 Value safeReciprocal(Value v) {
