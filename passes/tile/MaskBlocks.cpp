@@ -12,17 +12,16 @@
 // What is left of the axis comes from the form of c, as a few ranges per block of rows (MaskSolve.cpp): comparisons of
 // positions, of their quotients, with values of the rows. Where c reads something along the axis, or a remainder, the
 // ranges are walked in blocks, and each is looked at in parts of 32: what is read there has its least and greatest
-// value in a table, made by a kernel of its own.
+// value in a table (MaskReads.cpp).
 //
 // Assumes tile-stream, which marks its loops: positions may come in any order and in any blocks of at most the step.
 // Pinned by test/passes/tile/mask_blocks.mlir.
 //===----------------------------------------------------------------------===//
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
 #include "passes/Passes.h"
-#include "passes/tile/Mask.h"
+#include "passes/tile/MaskReads.h"
 #include "passes/tile/Stream.h"
 #include "runtime/Tally.h"
 #include <limits>
@@ -36,7 +35,6 @@ namespace attnc {
 using namespace mask;
 namespace {
 
-constexpr int64_t kPart = 32;      ///< positions that have one entry in a table
 constexpr int64_t kRows = 32;      ///< rows that a block is cut into where the mask is evaluated
 constexpr int64_t kTerm = 300;     ///< operations of conditions that are looked at
 constexpr int64_t kRemainder = 64; ///< divisors below leave nothing to see in a part
@@ -79,11 +77,11 @@ bool isIdentity(Value v, tile::Combiner kind) {
   }
 }
 
-class Blocks : Reader {
+class Blocks {
 public:
   explicit Blocks(tile::ForOp loop)
-      : loop(loop), kernel(loop->getParentOfType<tile::KernelOp>()), terms(loop), solver(terms, *this),
-        top(loop.getLoc(), loop) {}
+      : loop(loop), kernel(loop->getParentOfType<tile::KernelOp>()), terms(loop), reads(loop, terms, frames),
+        solver(terms, reads), top(loop.getLoc(), loop) {}
   bool match();
   void rewrite();
 
@@ -99,11 +97,6 @@ private:
   void chooseRows();
 
   // What is written.
-  Interval read(ImplicitLocOpBuilder &b, Id id, Box &box) override;
-  Value outside(Id id) override;
-  Interval readRows(ImplicitLocOpBuilder &b, Id id, Box &box);
-  Interval readTable(ImplicitLocOpBuilder &b, Id id, Box &box);
-  Value copy(OpBuilder &b, Value v, IRMapping &map, bool kernelToo = false);
   SmallVector<Span> rangesOf(Box &box);
   void eachOf(ArrayRef<Span> spans, function_ref<void(ImplicitLocOpBuilder &, Span)> emit);
   Span whereAll(Box &box, Span span);
@@ -131,11 +124,11 @@ private:
   tile::ForOp loop;
   tile::KernelOp kernel;
   Terms terms;
+  SmallVector<Frame> frames;
+  Reads reads;
   Solver solver;
   ImplicitLocOpBuilder top;
-  Operation *anchor = nullptr; ///< what is the same for all of the loop is made before it
-  arith::MinSIOp end;          ///< of a block
-  SmallVector<Frame> frames;
+  arith::MinSIOp end; ///< of a block
   SmallVector<std::pair<Value, Value>> rowDims;
   SmallVector<arith::SelectOp> masks; ///< their condition is one of `inside`
   llvm::SmallSetVector<Id, 4> inside;
@@ -144,14 +137,6 @@ private:
   bool rough = false;
   int cut = -1; ///< the rows that are cut into smaller blocks
   int64_t cutSize = 0;
-  Value axisEnd; ///< of the program
-  llvm::DenseMap<Id, Value> outside_;
-  struct Table {
-    Value least, greatest;
-    SmallVector<Value> at;
-  };
-  llvm::DenseMap<Id, std::optional<Table>> tables;
-  IRMapping outsideMap;
 };
 
 //===- Matching -----------------------------------------------------------===//
@@ -230,7 +215,7 @@ bool Blocks::isBounded(Id id) {
   if (term.fixed() || (term.isData() && term.row))
     return true;
   if (term.isData())
-    return axisEnd != nullptr;
+    return reads.axisEnd() != nullptr;
   Operation *op = term.value.getDefiningOp();
   return isa<arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::FloorDivSIOp, arith::ShRSIOp, arith::MinSIOp,
              arith::MaxSIOp, math::AbsIOp, arith::SelectOp>(op) &&
@@ -258,7 +243,7 @@ bool Blocks::isUseful(Id id) {
   case Kind::Differ:
     return false;
   default:
-    return term.isData() && term.key && axisEnd;
+    return term.isData() && term.key && reads.axisEnd();
   }
 }
 
@@ -268,27 +253,6 @@ bool Blocks::isRough(Id id) {
   if (term.key && (term.isData() || term.kind == Kind::Mod || term.kind == Kind::Differ))
     return true;
   return llvm::any_of(term.args, [&](Id arg) { return isRough(arg); });
-}
-
-/// A value of the program that is no less than `v`.
-Value boundOf(Value v) {
-  if (isa<tile::ProgramOp>(v.getParentBlock()->getParentOp()))
-    return v;
-  Operation *op = v.getDefiningOp();
-  if (!op)
-    return {};
-  if (isa<arith::MinSIOp>(op)) {
-    Value x = boundOf(op->getOperand(0)), y = boundOf(op->getOperand(1));
-    return x && !stream::constant(x) ? x : y;
-  }
-  if (!isa<arith::MaxSIOp, arith::SelectOp>(op))
-    return {};
-  unsigned first = isa<arith::SelectOp>(op) ? 1 : 0;
-  Value x = boundOf(op->getOperand(first)), y = boundOf(op->getOperand(first + 1));
-  if (!x || !y || x == y)
-    return x && y ? x : Value();
-  auto c = stream::constant(x), d = stream::constant(y);
-  return d && *d <= 0 ? x : c && *c <= 0 ? y : Value();
 }
 
 /// The rows that smaller blocks are made of.
@@ -337,8 +301,6 @@ bool Blocks::match() {
   if (!kernel || loop->getParentOp() != kernel || !step || *step % kPart || !findEnd())
     return false;
   loop.walk([&](tile::NestOp nest) { addNest(nest); });
-  if (stream::constant(loop.getLo()) == 0 && isa<tile::ProgramOp>(kernel->getParentOp()))
-    axisEnd = boundOf(loop.getHi());
   SmallVector<Id> taken;
   for (const Frame &frame : frames) {
     tile::NestOp nest = frame.nest;
@@ -375,179 +337,6 @@ bool Blocks::match() {
   rough = isRough(keep) || isRough(all);
   chooseRows();
   return true;
-}
-
-//===- Values of terms ----------------------------------------------------===//
-
-/// A value of a body, or of the kernel too, made again where the map's values are known.
-Value Blocks::copy(OpBuilder &b, Value v, IRMapping &map, bool kernelToo) {
-  if (map.contains(v))
-    return map.lookup(v);
-  Operation *op = v.getDefiningOp();
-  if (!op || isa<tile::AllocOp, tile::ArgOp>(op))
-    return v;
-  if (!loop->isAncestor(op) && !(kernelToo && kernel->isProperAncestor(op)))
-    return v;
-  for (Value operand : op->getOperands())
-    copy(b, operand, map, kernelToo);
-  Operation *made = b.clone(*op, map);
-  return made->getResult(0);
-}
-
-Value Blocks::outside(Id id) {
-  auto [at, fresh] = outside_.try_emplace(id);
-  if (fresh) {
-    OpBuilder before(anchor);
-    Value v = copy(before, terms[id].value, outsideMap);
-    outside_[id] = v;
-  }
-  return outside_[id];
-}
-
-Interval Blocks::read(ImplicitLocOpBuilder &b, Id id, Box &box) {
-  return terms[id].key ? readTable(b, id, box) : readRows(b, id, box);
-}
-
-/// Its ends over the rows of a box, as a nest where they are needed.
-Interval Blocks::readRows(ImplicitLocOpBuilder &b, Id id, Box &box) {
-  if (auto known = box.data.find(id); known != box.data.end())
-    return known->second;
-  TALLY("mask blocks: what a mask reads at rows");
-  const Frame *frame = nullptr;
-  Value v = terms[id].value;
-  for (const Frame &f : frames)
-    if (f.nest->isAncestor(stream::defining(v)))
-      frame = &f;
-  SmallVector<tile::Range> rows;
-  SmallVector<BlockArgument> args;
-  Block *block = v.getParentBlock(); // the body, or the finish: that has the par positions and results
-  bool finish = block != &frame->nest.getBody().front();
-  for (auto [arg, dim] :
-       llvm::zip(block->getArguments().take_front(finish ? frame->nest.getNumPar() : frame->dims.size()), frame->dims))
-    if (dim >= 0) {
-      rows.push_back({box.rows[dim].lo, add(b, box.rows[dim].hi, i64(b, 1))});
-      args.push_back(arg);
-    }
-  // Dims that it does not depend on are left out.
-  llvm::DenseSet<Value> reached;
-  SmallVector<Value> todo{v};
-  while (!todo.empty())
-    if (Value at = todo.pop_back_val();
-        reached.insert(at).second && at.getDefiningOp() && loop->isAncestor(at.getDefiningOp()))
-      llvm::append_range(todo, at.getDefiningOp()->getOperands());
-  for (size_t k = args.size(); k-- > 0;)
-    if (!reached.contains(args[k])) {
-      args.erase(args.begin() + k);
-      rows.erase(rows.begin() + k);
-    }
-  ImplicitLocOpBuilder start(kernel.getLoc(), &kernel.getBody().front(), kernel.getBody().front().begin());
-  auto ends = start.create<tile::AllocOp>(tile::BufType::get(b.getI64Type(), 1), ValueRange{i64(start, 2)});
-  ends->setAttr("name", b.getStringAttr("mask.rows"));
-  ends->moveAfter(ends.getExtents()[0].getDefiningOp());
-  tile::Combiner kinds[] = {tile::Combiner::Min, tile::Combiner::Max};
-  b.create<tile::NestOp>(
-      ArrayRef<tile::Range>(), rows,
-      [&](OpBuilder &inner, Location loc, ValueRange, ValueRange at) -> SmallVector<Value> {
-        IRMapping map;
-        for (auto [arg, position] : llvm::zip(args, at))
-          map.map(arg, position);
-        Value one = copy(inner, v, map);
-        if (one.getType().isInteger(1))
-          one = inner.create<arith::ExtUIOp>(loc, inner.getI64Type(), one);
-        return {one, one};
-      },
-      kinds,
-      [&](OpBuilder &inner, Location loc, ValueRange, ValueRange results) {
-        for (auto [k, result] : llvm::enumerate(results)) {
-          Value at = inner.create<arith::ConstantIntOp>(loc, k, 64);
-          inner.create<tile::StoreOp>(loc, result, ends, at);
-        }
-      });
-  Interval made{b.create<tile::LoadOp>(ends, i64(b, 0)), b.create<tile::LoadOp>(ends, i64(b, 1))};
-  return box.data[id] = made;
-}
-
-/// Its ends in a part of the axis, from a table.
-Interval Blocks::readTable(ImplicitLocOpBuilder &b, Id id, Box &box) {
-  if (!axisEnd || !box.summary)
-    return {};
-  auto [at, fresh] = tables.try_emplace(id);
-  if (fresh) {
-    Value v = terms[id].value;
-    BlockArgument position;
-    llvm::SetVector<Value> grid;
-    llvm::DenseSet<Value> seen;
-    SmallVector<Value> todo{v};
-    bool ok = true;
-    while (!todo.empty()) {
-      Value x = todo.pop_back_val();
-      if (!seen.insert(x).second)
-        continue;
-      if (auto arg = dyn_cast<BlockArgument>(x)) {
-        if (arg.getOwner() == &kernel.getBody().front())
-          grid.insert(arg);
-        else if (kernel->isAncestor(arg.getOwner()->getParentOp()))
-          position = arg;
-        continue;
-      }
-      if (Operation *op = x.getDefiningOp(); kernel->isProperAncestor(op)) {
-        ok &= !isa<tile::AllocOp>(op);
-        llvm::append_range(todo, op->getOperands());
-      }
-    }
-    if (ok && position) {
-      TALLY("mask blocks: what a mask reads along the axis");
-      ImplicitLocOpBuilder p(kernel.getLoc(), kernel);
-      SmallVector<Value> extents;
-      for (Value g : grid)
-        extents.push_back(kernel.getExtents()[cast<BlockArgument>(g).getArgNumber()]);
-      Value parts = p.createOrFold<arith::FloorDivSIOp>(add(p, axisEnd, i64(p, kPart - 1)), i64(p, kPart));
-      SmallVector<Value> sizes(extents);
-      sizes.push_back(parts);
-      Table table;
-      for (auto [name, into] : {std::pair("mask.least", &table.least), std::pair("mask.greatest", &table.greatest)}) {
-        auto alloc = p.create<tile::AllocOp>(tile::BufType::get(p.getI64Type(), sizes.size()), sizes);
-        alloc->setAttr("name", p.getStringAttr(name));
-        alloc->setAttr("why", p.getStringAttr("says which blocks a mask leaves"));
-        *into = alloc;
-      }
-      Value last = add(p, axisEnd, i64(p, -1)), part = i64(p, kPart), zero = i64(p, 0);
-      auto made = p.create<tile::KernelOp>(extents, [&](OpBuilder &inner, Location loc, ValueRange at) {
-        ImplicitLocOpBuilder kb(loc, inner);
-        tile::Combiner kinds[] = {tile::Combiner::Min, tile::Combiner::Max};
-        kb.create<tile::NestOp>(
-            ArrayRef<tile::Range>{{zero, parts}}, ArrayRef<tile::Range>{{zero, part}},
-            [&](OpBuilder &inner, Location loc, ValueRange par, ValueRange red) -> SmallVector<Value> {
-              ImplicitLocOpBuilder nb(loc, inner);
-              IRMapping map;
-              for (auto [g, x] : llvm::zip(grid, at))
-                map.map(g, x);
-              Value here = nb.create<arith::AddIOp>(nb.create<arith::MulIOp>(par[0], part), red[0]);
-              map.map(position, nb.create<arith::MinSIOp>(here, last).getResult());
-              Value one = copy(nb, v, map, true);
-              if (one.getType().isInteger(1))
-                one = nb.create<arith::ExtUIOp>(nb.getI64Type(), one);
-              return {one, one};
-            },
-            kinds,
-            [&](OpBuilder &inner, Location loc, ValueRange par, ValueRange results) {
-              SmallVector<Value> place(at);
-              place.push_back(par[0]);
-              inner.create<tile::StoreOp>(loc, results[0], table.least, place);
-              inner.create<tile::StoreOp>(loc, results[1], table.greatest, place);
-            });
-      });
-      made->setAttr("name", p.getStringAttr("mask.parts"));
-      table.at.assign(grid.begin(), grid.end());
-      tables[id] = table;
-    }
-  }
-  const std::optional<Table> &table = tables[id];
-  if (!table)
-    return {};
-  SmallVector<Value> place(table->at);
-  place.push_back(box.summary);
-  return {b.create<tile::LoadOp>(table->least, place), b.create<tile::LoadOp>(table->greatest, place)};
 }
 
 Box Blocks::boxOf(ImplicitLocOpBuilder &b, Span keys) {
@@ -708,14 +497,15 @@ Span Blocks::partsOf(ImplicitLocOpBuilder &b, Box &box, Value *everywhere) {
   Span block = box.keys;
   SmallVector<Span> parts;
   SmallVector<Value> some, every;
-  Value place = axisEnd ? b.createOrFold<arith::FloorDivSIOp>(block.lo, i64(b, kPart)) : Value();
-  Value last = axisEnd ? b.createOrFold<arith::FloorDivSIOp>(add(b, axisEnd, i64(b, -1)), i64(b, kPart)) : Value();
+  Value place = reads.axisEnd() ? b.createOrFold<arith::FloorDivSIOp>(block.lo, i64(b, kPart)) : Value();
+  Value last = reads.axisEnd() ? b.createOrFold<arith::FloorDivSIOp>(add(b, reads.axisEnd(), i64(b, -1)), i64(b, kPart))
+                               : Value();
   for (int64_t k = 0; k < count; ++k) {
     Span part{add(b, block.lo, i64(b, k * kPart)), least(b, add(b, block.lo, i64(b, (k + 1) * kPart)), block.hi)};
     Box own = box;
     own.keys = part;
     own.key = {part.lo, add(b, part.hi, i64(b, -1))};
-    if (axisEnd)
+    if (reads.axisEnd())
       own.summary = least(b, add(b, place, i64(b, k)), last);
     Truth t = solver.truth(b, keep, own);
     box.data = own.data;
@@ -764,13 +554,13 @@ void Blocks::emitParts(ImplicitLocOpBuilder &b, Box &box, Span span) {
 }
 
 void Blocks::rewrite() {
-  anchor = i64(top, 0).getDefiningOp();
+  reads.setAnchor(i64(top, 0).getDefiningOp());
   Box box = boxOf(top, {loop.getLo(), loop.getHi()});
   SmallVector<Span> ranges = rangesOf(box);
   if (rough) {
     TALLY("mask blocks: blocks looked at one by one");
     for (Span &range : ranges) // the places of a table
-      if (axisEnd)
+      if (reads.axisEnd())
         range.lo = top.createOrFold<arith::MulIOp>(top.createOrFold<arith::FloorDivSIOp>(range.lo, i64(top, kPart)),
                                                    i64(top, kPart));
     // What is read at rows is the same for all blocks.
