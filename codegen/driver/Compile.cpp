@@ -6,6 +6,7 @@
 #include "codegen/driver/Buffers.h"
 #include "codegen/driver/Explain.h"
 #include "codegen/driver/ExplainCuda.h"
+#include "codegen/driver/MaskDraw.h"
 #include "codegen/driver/NvrtcCache.h"
 #include "dialect/attn/Attn.h"
 #include "dialect/attn/Emit.h"
@@ -162,18 +163,25 @@ private:
     answer_.irHash = sha256(text);
     if (request_.stage == "tile")
       answer_.stage = std::move(text);
-    if (request_.stage == "explain") {
-      std::vector<int64_t> symbols;
-      for (const Symbol &s : signature.symbols) {
-        auto it = request_.sizes.find(s.name);
-        symbols.push_back(it == request_.sizes.end() ? 1 : it->second);
-      }
-      Explanation e = explainProgram(*module_, signature, symbols);
-      answer_.stage = std::move(e.json);
-      answer_.explainText = std::move(e.text);
-      answer_.flops = e.flops;
-      answer_.bytes = e.bytes;
+    bool mask = request_.stage == "mask" || request_.stage == "mask-svg";
+    if (request_.stage != "explain" && !mask)
+      return true;
+    std::vector<int64_t> symbols;
+    for (const Symbol &s : signature.symbols) {
+      auto it = request_.sizes.find(s.name);
+      symbols.push_back(it == request_.sizes.end() ? 1 : it->second);
     }
+    if (mask) {
+      MaskDrawing d = drawMasks(*module_, signature, symbols, {&request_.data, true, request_.instance});
+      answer_.stage = request_.stage == "mask" ? std::move(d.json) : std::move(d.svg);
+      answer_.explainText = std::move(d.text);
+      return true;
+    }
+    Explanation e = explainProgram(*module_, signature, symbols);
+    answer_.stage = std::move(e.json);
+    answer_.explainText = std::move(e.text);
+    answer_.flops = e.flops;
+    answer_.bytes = e.bytes;
     return true;
   }
 
@@ -204,7 +212,8 @@ private:
   bool toTarget() {
     const std::string &stage = request_.stage;
     warnOfHints();
-    if (stage == "attn" || stage == "tile" || (stage == "explain" && request_.target != "cuda"))
+    if (stage == "attn" || stage == "tile" || stage == "mask" || stage == "mask-svg" ||
+        (stage == "explain" && request_.target != "cuda"))
       return true;
     if (stage == "cuda")
       return toCuda();

@@ -2,6 +2,7 @@
 #include "codegen/driver/Explain.h"
 #include "codegen/driver/Buffers.h"
 #include "codegen/driver/IndexValues.h"
+#include "codegen/driver/MaskPlan.h"
 #include "dialect/tile/Tile.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -32,7 +33,7 @@ struct Work {
 class Explainer {
 public:
   Explainer(tile::ProgramOp program, const Signature &signature, const std::vector<int64_t> &symbols)
-      : program_(program), signature_(signature) {
+      : program_(program), signature_(signature), symbols_(symbols) {
     for (auto [i, name] : llvm::enumerate(program.getSymbols()))
       for (size_t k = 0; k < signature.symbols.size(); ++k)
         if (cast<StringAttr>(name).getValue() == signature.symbols[k].name)
@@ -337,6 +338,22 @@ private:
     return list;
   }
 
+  /// Which blocks a mask leaves to visit.
+  llvm::json::Value maskOf(tile::KernelOp op) {
+    std::optional<MaskPlan> plan = planOf(op, signature_, symbols_, {});
+    if (!plan || !plan->planned)
+      return nullptr;
+    if (!plan->known) {
+      text_ += "  mask: the blocks that it leaves depend on data; `attnc show --mask` draws them\n";
+      return llvm::json::Object{{"visited", nullptr}, {"whole", nullptr}};
+    }
+    double all = std::max(1.0, double(plan->rows) * double(plan->keys));
+    text_ +=
+        fmt::format("  mask: visits {:.3g} % of {} x {} positions, evaluates it at {:.3g} %\n",
+                    100 * plan->visited() / all, plan->rows, plan->keys, 100 * (plan->visited() - plan->whole()) / all);
+    return llvm::json::Object{{"visited", plan->visited() / all}, {"whole", plan->whole() / all}};
+  }
+
   llvm::json::Object kernel(tile::KernelOp op, double times, double &flops, double &bytes) {
     Work work = grid(op, 0, 16) * times;
     llvm::json::Array sizes, nests, scratch;
@@ -400,6 +417,7 @@ private:
       if (auto what = loop->getAttrOfType<StringAttr>("stream"))
         streams.push_back(what.getValue());
     });
+    llvm::json::Value mask = maskOf(op);
     steps(op.getBody().front(), 0, nests);
     for (BlockArgument position : op.getBody().front().getArguments())
       values_.forget(position);
@@ -414,6 +432,7 @@ private:
         {"nests", std::move(nests)},
         {"streams", std::move(streams)},
         {"not_streamed", apart ? llvm::json::Value(apart.getValue()) : llvm::json::Value(nullptr)},
+        {"mask", std::move(mask)},
         {"scratch", std::move(scratch)},
         {"touches", namesJson(touched.getArrayRef())},
         {"reads", namesJson(read.getArrayRef())},
@@ -464,6 +483,7 @@ private:
 
   tile::ProgramOp program_;
   const Signature &signature_;
+  const std::vector<int64_t> &symbols_;
   IndexValues values_;
   std::vector<double> inputElements_, outputElements_;
   std::map<std::string, int64_t> sizes_;

@@ -1,36 +1,27 @@
 //===- Values of index arithmetic in a tile program -----------------------===//
 #include "codegen/driver/IndexValues.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "runtime/Extent.h"
 
 using namespace mlir;
 
 namespace attnc {
 
-std::optional<int64_t> IndexValues::eval(Value v) const {
-  auto known = known_.find(v);
-  if (known != known_.end())
-    return known->second;
-  Operation *op = v.getDefiningOp();
-  if (!op)
-    return std::nullopt;
+std::optional<int64_t> indexOp(Operation *op, ArrayRef<std::optional<int64_t>> operands) {
   if (auto c = dyn_cast<arith::ConstantOp>(op)) {
-    if (auto i = dyn_cast<IntegerAttr>(c.getValue()))
-      return i.getValue().getSExtValue();
-    return std::nullopt;
+    auto i = dyn_cast<IntegerAttr>(c.getValue());
+    return i ? std::optional(i.getValue().getSExtValue()) : std::nullopt;
   }
-  if (auto s = dyn_cast<arith::SelectOp>(op)) {
-    // A condition on data asks whether something may be skipped: the usual answer is yes.
-    return eval(eval(s.getCondition()).value_or(1) ? s.getTrueValue() : s.getFalseValue());
-  }
+  if (isa<arith::SelectOp>(op))
+    return operands[operands[0].value_or(1) ? 1 : 2];
   if (isa<arith::ExtUIOp, arith::ExtSIOp, arith::IndexCastOp, arith::TruncIOp>(op))
-    return eval(op->getOperand(0));
-  if (op->getNumOperands() != 2)
+    return operands[0];
+  if (isa<math::AbsIOp>(op) && operands[0])
+    return *operands[0] < 0 ? int64_t(-uint64_t(*operands[0])) : *operands[0];
+  if (operands.size() != 2 || !operands[0] || !operands[1])
     return std::nullopt;
-  auto x = eval(op->getOperand(0)), y = eval(op->getOperand(1));
-  if (!x || !y)
-    return std::nullopt;
-  int64_t a = *x, b = *y;
+  int64_t a = *operands[0], b = *operands[1];
   if (auto c = dyn_cast<arith::CmpIOp>(op)) {
     switch (c.getPredicate()) {
     case arith::CmpIPredicate::eq:
@@ -79,6 +70,25 @@ std::optional<int64_t> IndexValues::eval(Value v) const {
   if (isa<arith::RemSIOp>(op))
     return divides ? a % b : 0;
   return std::nullopt;
+}
+
+std::optional<int64_t> IndexValues::eval(Value v) const {
+  llvm::DenseMap<Value, std::optional<int64_t>> seen; // an operand may be used twice at each of many levels
+  return eval(v, seen);
+}
+
+std::optional<int64_t> IndexValues::eval(Value v, llvm::DenseMap<Value, std::optional<int64_t>> &seen) const {
+  if (auto known = known_.find(v); known != known_.end())
+    return known->second;
+  Operation *op = v.getDefiningOp();
+  if (!op || op->getNumOperands() > 3)
+    return std::nullopt;
+  if (auto found = seen.find(v); found != seen.end())
+    return found->second;
+  SmallVector<std::optional<int64_t>, 3> operands;
+  for (Value operand : op->getOperands())
+    operands.push_back(eval(operand, seen));
+  return seen[v] = indexOp(op, operands);
 }
 
 } // namespace attnc

@@ -7,6 +7,36 @@
 
 namespace attnc {
 
+namespace {
+
+void writeTensor(ByteWriter &w, const HostTensor &t) {
+  w.text(dtypeName(t.dtype));
+  w.u64(t.shape.size());
+  for (int64_t e : t.shape)
+    w.i64(e);
+  w.text({static_cast<const char *>(t.data), size_t(t.count()) * dtypeSize(t.dtype)});
+}
+
+bool readTensor(ByteReader &r, HostTensor &t) {
+  std::optional<DType> dtype = dtypeFromName(r.text());
+  std::vector<int64_t> shape;
+  int64_t count = 1;
+  for (uint64_t n = r.count(); n > 0; --n) {
+    shape.push_back(r.i64());
+    if (shape.back() < 0 || __builtin_mul_overflow(count, shape.back(), &count))
+      return false;
+  }
+  std::string_view bytes = r.view();
+  if (!r.good() || !dtype || bytes.size() != size_t(count) * dtypeSize(*dtype) ||
+      !HostTensor::allocate(*dtype, shape, t))
+    return false;
+  if (!bytes.empty())
+    std::memcpy(t.data, bytes.data(), bytes.size());
+  return true;
+}
+
+} // namespace
+
 std::string serializeRequest(const CompileRequest &q) {
   ByteWriter w;
   w.text(q.path);
@@ -19,6 +49,12 @@ std::string serializeRequest(const CompileRequest &q) {
   }
   w.text(q.variant.serialize());
   w.numbers(q.sizes);
+  w.u64(q.data.size());
+  for (auto &[name, tensor] : q.data) {
+    w.text(name);
+    writeTensor(w, tensor);
+  }
+  w.i64(q.instance);
   w.text(q.target);
   w.text(q.arch);
   w.text(q.stage);
@@ -41,6 +77,12 @@ bool parseRequest(std::string_view bytes, CompileRequest &q) {
   if (!parseVariantKey(r.view(), q.variant))
     r.setBad();
   q.sizes = r.numbers();
+  for (uint64_t n = r.count(); n > 0; --n) {
+    std::string name = r.text();
+    if (!readTensor(r, q.data[name]))
+      r.setBad();
+  }
+  q.instance = r.i64();
   q.target = r.text();
   q.arch = r.text();
   q.stage = r.text();

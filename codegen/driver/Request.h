@@ -7,6 +7,7 @@
 #pragma once
 #include "runtime/Blob.h"
 #include "runtime/Message.h"
+#include "runtime/Tensor.h"
 #include "runtime/Variant.h"
 #include <map>
 #include <string>
@@ -21,11 +22,13 @@ struct CompileRequest {
   std::string mixer;                         ///< empty: the only one
   std::map<std::string, std::string> params; ///< as written
   VariantKey variant;
-  std::map<std::string, int64_t> sizes; ///< explain: values of all symbols
+  std::map<std::string, int64_t> sizes;   ///< explain, mask: values of all symbols
+  std::map<std::string, HostTensor> data; ///< mask: inputs, row-major
+  int64_t instance = 0;                   ///< mask: which of the batches and heads is drawn
   std::string target = "cpu";
   std::string arch = "native";
   /// attn, tile, llvm, asm, obj, cuda, ptx, cubin: a stage as text or bytes. hash: the IR's hash alone. blob: the
-  /// kernel.
+  /// kernel. explain; mask, mask-svg: what masks leave to visit, drawn.
   std::string stage = "blob";
   std::string cacheDirectory; ///< where kernels are kept by IR hash; empty: nowhere
   int64_t cacheLimit = 0;     ///< bytes; 0: the default
@@ -38,7 +41,7 @@ struct CompileAnswer {
   Error error;                 ///< what went wrong beside them
   std::string irHash;          ///< of the tile program; with target and arch it determines the blob
   std::string stage;           ///< the text or bytes asked for
-  std::string explainText;     ///< explain: for people; `stage` has it as JSON
+  std::string explainText;     ///< explain, mask: for people; `stage` has it as JSON, or as SVG
   double flops = 0, bytes = 0; ///< explain: of one call
   KernelBlob blob;
   bool blobCached = false; ///< the IR was known; no code was generated

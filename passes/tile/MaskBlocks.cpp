@@ -14,6 +14,9 @@
 // ranges are walked in blocks, and each is looked at in parts of 32: what is read there has its least and greatest
 // value in a table (MaskReads.cpp).
 //
+// {blocks = "full"} and {blocks = "partial"} on the loops, and {mask} on what masks in the latter, are for explain and
+// show (codegen/driver/MaskPlan.cpp).
+//
 // Assumes tile-stream, which marks its loops: positions may come in any order and in any blocks of at most the step.
 // Pinned by test/passes/tile/mask_blocks.mlir.
 //===----------------------------------------------------------------------===//
@@ -433,9 +436,11 @@ void Blocks::clone(ImplicitLocOpBuilder &b, Value at, Value stop, bool full, std
     made.replaceAllUsesWith(made.getTrueValue());
     made.erase();
   };
-  if (full)
-    for (arith::SelectOp select : masks)
+  for (arith::SelectOp select : masks)
+    if (full)
       drop(select);
+    else
+      map.lookup(select.getResult()).getDefiningOp()->setAttr("mask", b.getUnitAttr());
   for (const Frame &frame : frames) {
     auto nest = cast<tile::NestOp>(map.lookup(frame.nest.getOperation()));
     frame.nest->walk([&](arith::SelectOp select) {
@@ -463,6 +468,7 @@ void Blocks::emitFull(ImplicitLocOpBuilder &b, Span span) {
     clone(nb, at, least(nb, add(nb, at, loop.getStep()), span.hi), true, {});
   });
   made->setAttrs(loop->getAttrs());
+  made->setAttr("blocks", b.getStringAttr("full"));
 }
 
 /// For fewer rows at a time, what `trim` leaves of a range; nothing where `unless` holds.
@@ -474,6 +480,7 @@ void Blocks::emitPartial(ImplicitLocOpBuilder &b, Box &box, Span span, Value unl
       clone(nb, at, least(nb, add(nb, at, loop.getStep()), left.hi), false, rows);
     });
     made->setAttrs(loop->getAttrs());
+    made->setAttr("blocks", b.getStringAttr("partial"));
   };
   if (cut < 0)
     return blocks(b, {unless ? choose(b, unless, span.hi, span.lo) : span.lo, span.hi}, {});

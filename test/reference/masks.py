@@ -4,8 +4,11 @@
     python3 test/reference/masks.py --attnc build/bin/attnc [--match WORD] [--jobs N]
 
 Each mask at lengths around the edges of blocks of rows and keys, with finite inputs and with NaN or infinity at some
-positions: of k, which only those see that the mask lets, and of v, which all see, since a weight of 0 is there.
+positions: of k, which only those see that the mask lets, and of v, which all see, since a weight of 0 is there. What
+`attnc show --mask` says of each is compared too: it must visit all that is kept, evaluate the mask wherever something
+is not, and count right.
 """
+import json
 import os
 import subprocess
 import sys
@@ -106,16 +109,20 @@ def draw(name, n, special):
     return x
 
 
+def seen_by(name, n, x):
+    seen = numpy.asarray(MASKS[name][2](numpy.arange(n)[:, None], numpy.arange(n)[None], x))
+    if seen.ndim == 2:
+        seen = seen[None]
+    if seen.ndim == 3:
+        seen = seen[:, None]
+    return numpy.broadcast_to(seen, (B, H, n, n))
+
+
 def expected(name, n, x):
     with numpy.errstate(all="ignore"):
         q, k, v = (x[a].astype(numpy.float64) for a in "qkv")
         s = (q[:, :, :, None] * k[:, :, None]).sum(-1)
-        seen = numpy.asarray(MASKS[name][2](numpy.arange(n)[:, None], numpy.arange(n)[None], x))
-        if seen.ndim == 2:
-            seen = seen[None]
-        if seen.ndim == 3:
-            seen = seen[:, None]
-        seen = numpy.broadcast_to(seen, s.shape)
+        seen = seen_by(name, n, x)
         top = numpy.where(seen, s, -numpy.inf).max(-1, keepdims=True)
         e = numpy.where(seen, numpy.exp(s - numpy.where(numpy.isinf(top) & (top < 0), 0, top)), 0)
         z = e.sum(-1, keepdims=True)
@@ -123,6 +130,36 @@ def expected(name, n, x):
         o = (numpy.where(seen, p, 0)[..., None] * v[:, :, None]).sum(-2)
         l = numpy.where(numpy.isinf(top), top, numpy.where(numpy.isinf(top), 0, top) + numpy.log(z))
         return o, l[..., 0]
+
+
+def check_drawing(attnc, path, folder, name, n, x):
+    """What is wrong with what `attnc show --mask` says, or None."""
+    instance = n % (B * H)
+    call = [attnc, "show", path, "--mask", "--json", "--instance", str(instance), "--sizes", f"b={B},h={H},N={n},d={D},e={E}"]
+    done = subprocess.run(call + ["--in"] + [f"{a}={folder}/{a}.npy" for a in x], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        return done.stderr
+    masks = json.loads(done.stdout)["masks"]
+    if not masks:
+        return "no mask is shown"
+    seen = seen_by(name, n, x)[instance // H, instance % H]
+    for m in masks:
+        if m["visited"] is None or (m["rows"], m["keys"]) != (n, n):
+            return f"N={n}: the plan is {m}"
+        if name != "any_table" and not m["planned"]:
+            return f"N={n}: the mask is not planned"
+        visited, whole = numpy.zeros((n, n), int), numpy.zeros((n, n), bool)
+        for span in m["spans"]:
+            at = slice(*span["rows"]), slice(*span["keys"])
+            visited[at] += 1
+            whole[at] |= not span["masked"]
+        if not m["planned"]:
+            continue
+        if (seen & (visited == 0)).any() or (whole & ~seen).any() or visited.max(initial=0) > 1:
+            return f"N={n}, instance {instance}: the spans do not fit the mask"
+        if m["instances"] != B * H or m["kept"] is None or not numpy.isclose(m["kept"], seen.mean()):
+            return f"N={n}, instance {instance} of {m['instances']}: keeps {m['kept']}, not {seen.mean()}"
+    return None
 
 
 def check(attnc, name):
@@ -140,6 +177,9 @@ def check(attnc, name):
                 done = subprocess.run(call, capture_output=True, text=True, timeout=120)
                 if done.returncode:
                     return done.stderr
+                wrong = not special and n in (65, 300) and check_drawing(attnc, path, folder, name, n, x)
+                if wrong:
+                    return f"show --mask: {wrong}"
                 for a, right in zip("ol", expected(name, n, x)):
                     got = numpy.load(os.path.join(folder, a + ".npy"))
                     if not numpy.allclose(got, right, rtol=2e-5, atol=2e-5, equal_nan=True):

@@ -17,6 +17,7 @@ int runRun(const Options &options);
 int runVerify(const Options &options);
 int runCompile(const Options &options);
 int runExplain(const Options &options);
+int runShow(const Options &options);
 int runBench(const Options &options);
 
 /// Shows an error on stderr; gives `status`. With --json it also goes to stdout, as every failure does: {"ok": false,

@@ -21,6 +21,8 @@ static int dispatch(const Options &options) {
     return runVerify(options);
   if (options.command == "explain")
     return runExplain(options);
+  if (options.command == "show")
+    return runShow(options);
   return runBench(options);
 #else
   return fail(options, Error(Msg::A924, options.command).withHelp(kNoCompiler), kUnavailable);

@@ -31,25 +31,29 @@ const CommandInfo kCommands[] = {
     {"verify", 'v', "SPEC", "compare the compiled kernel with the reference on random inputs"},
     {"compile", 'c', "SPEC --emit=STAGE [-o FILE]", "print one stage of the compiler"},
     {"explain", 'x', "SPEC --sizes ...", "the kernels formed: grid, loops, buffers, FLOPs, bytes"},
+    {"show", 's', "SPEC --mask --sizes ...", "draw which positions masks keep, and which the kernels visit"},
     {"bench", 'b', "SPEC --sizes ...", "median time, GFLOP/s, fraction of the peak measured in the same run"},
 };
 
 const OptionInfo kOptions[] = {
-    {"--mixer", "kervcxb", "NAME", "the mixer; may be left out when the file has one"},
-    {"--in", "er", "NAME=FILE", ".npy or .safetensors; all=FILE.safetensors takes tensors by name"},
+    {"--mixer", "kervcxsb", "NAME", "the mixer; may be left out when the file has one"},
+    {"--in", "ers", "NAME=FILE", ".npy or .safetensors; all=FILE.safetensors takes tensors by name"},
     {"--out", "er", "NAME=FILE", "as --in; without any, shapes and statistics are printed"},
-    {"--set", "kervcxb", "W=256", "value of a param; several are separated by commas"},
-    {"--sizes", "kervcxb", "b=2,N=100", "extents by axis or extent name; the others get small odd defaults"},
-    {"--dtype", "kervcxb", "f32|bf16|f16|f64", "dtype of inputs without a declared one"},
-    {"--target", "kervcxb", "cpu|cuda|cuda-emulated", "what to compile for"},
-    {"--arch", "kervcxb", "NAME", "cpu: native, x86-64-v3, x86-64-v4; cuda: sm_80, sm_90a, ..."},
-    {"--threads", "kervcxb", "N", "worker threads; results do not depend on it"},
+    {"--set", "kervcxsb", "W=256", "value of a param; several are separated by commas"},
+    {"--sizes", "kervcxsb", "b=2,N=100", "extents by axis or extent name; the others get small odd defaults"},
+    {"--dtype", "kervcxsb", "f32|bf16|f16|f64", "dtype of inputs without a declared one"},
+    {"--target", "kervcxsb", "cpu|cuda|cuda-emulated", "what to compile for"},
+    {"--arch", "kervcxsb", "NAME", "cpu: native, x86-64-v3, x86-64-v4; cuda: sm_80, sm_90a, ..."},
+    {"--threads", "kervcxsb", "N", "worker threads; results do not depend on it"},
     {"--workspace-limit", "ervb", "BYTES", "refuse calls that need more memory for intermediates; K, M, G may follow"},
-    {"--no-cache", "ervcxb", nullptr, "neither read nor write the kernel cache"},
-    {"--seed", "vb", "S", "seed of the random inputs"},
+    {"--no-cache", "ervcxsb", nullptr, "neither read nor write the kernel cache"},
+    {"--seed", "vsb", "S", "seed of the random inputs"},
     {"--save", "v", "DIR", "write inputs and reference outputs of each call"},
     {"--emit", "c", "ast|attn|tile|llvm|asm|obj|kernel|package|cuda|ptx|cubin", "the stage to print"},
-    {"--json", "kervcxb", nullptr, "results as JSON; schema in docs/cli.md"},
+    {"--mask", "s", nullptr, "what to draw: the masks of attention"},
+    {"--instance", "s", "K", "which of the batches and heads to draw, counted from 0"},
+    {"-o", "cs", "FILE", "where to write; default: standard output (show: an SVG, only where this is given)"},
+    {"--json", "kervcxsb", nullptr, "results as JSON; schema in docs/cli.md"},
 };
 
 template <typename Info, size_t N> const Info *find(const Info (&table)[N], std::string_view name) {
@@ -166,6 +170,8 @@ private:
       return fail(usageHelp(Error(Msg::A908)));
     if (command_->letter != 'k' && options_.specs.size() > 1)
       return fail(usageHelp(Error(Msg::A909, command_->name, options_.specs[0], options_.specs[1])));
+    if (command_->letter == 's' && !options_.mask)
+      return fail(usageHelp(Error(Msg::A932)).withHelp("--mask"));
     if (command_->letter == 'c' && options_.emit.empty())
       return fail(usageHelp(Error(Msg::A913)).withHelp(fmt::format("--emit={}", find(kOptions, "--emit")->value)));
     return true;
@@ -193,15 +199,13 @@ private:
       }
     }
     const OptionInfo *info = find(kOptions, name);
-    bool known = name == "-o"
-                     ? command_->letter == 'c'
-                     : info && std::string_view(info->commands).find(command_->letter) != std::string_view::npos;
+    bool known = info && std::string_view(info->commands).find(command_->letter) != std::string_view::npos;
     if (!known) {
       std::vector<std::string> names, owners;
       for (const CommandInfo &c : kCommands)
-        if (info ? std::string_view(info->commands).find(c.letter) != std::string_view::npos : c.letter == 'c')
+        if (info && std::string_view(info->commands).find(c.letter) != std::string_view::npos)
           owners.push_back(std::string("attnc ") + c.name);
-      if (info || name == "-o")
+      if (info)
         return fail(
             Error(Msg::A903, command_->name, name).withHelp(fmt::format("it is an option of {}", joined(owners))));
       for (const OptionInfo &o : kOptions)
@@ -274,6 +278,9 @@ private:
       if (!parseInteger(value, number) || number < 0)
         return fail(Error(Msg::A910, name, value, "an integer of at least 0"));
       options_.seed = uint64_t(number);
+    } else if (name == "--instance") {
+      if (!parseInteger(value, options_.instance) || options_.instance < 0)
+        return fail(Error(Msg::A910, name, value, "an integer of at least 0"));
     } else if (name == "--emit") {
       static const std::vector<std::string> stages = {"ast",    "attn",    "tile", "llvm", "asm",  "obj",
                                                       "kernel", "package", "cuda", "ptx",  "cubin"};
@@ -287,6 +294,8 @@ private:
       options_.emit = value;
     } else if (name == "--json") {
       options_.json = true;
+    } else if (name == "--mask") {
+      options_.mask = true;
     } else if (name == "--no-cache") {
       options_.noCache = true;
     }
@@ -356,8 +365,6 @@ std::string usage(const std::string &command) {
     for (const OptionInfo &o : kOptions)
       if (std::string_view(o.commands).find(one->letter) != std::string_view::npos)
         text += fmt::format("  {:<28} {}\n", o.value ? fmt::format("{} {}", o.name, o.value) : o.name, o.text);
-    if (one->letter == 'c')
-      text += fmt::format("  {:<28} {}\n", "-o FILE", "where to write; default: standard output");
     return text;
   }
   text = "usage: attnc SUBCOMMAND ...\n\n";

@@ -34,6 +34,8 @@ struct Options {
   std::string emit;
   std::string output; ///< -o
   std::string save;   ///< folder for what verify compares
+  bool mask = false;
+  int64_t instance = 0; ///< show
   bool json = false;
   bool noCache = false;
   int64_t workspaceLimit = 0; ///< bytes; 0: the default of runtime/Kernel.h
