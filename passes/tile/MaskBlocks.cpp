@@ -399,6 +399,14 @@ Span Blocks::whereAll(Box &box, Span span) {
     hi = choose(top, some, choose(top, first, from, hi), hi);
     lo = newLo;
   }
+  // Blocks that begin anywhere cost a short one more.
+  auto aligned = [&](Value x, Value end, int64_t more) {
+    Value at = top.createOrFold<arith::MulIOp>(
+        top.createOrFold<arith::FloorDivSIOp>(add(top, x, i64(top, more)), i64(top, kPart)), i64(top, kPart));
+    return choose(top, top.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, x, end), x, at);
+  };
+  lo = aligned(lo, span.lo, kPart - 1);
+  hi = aligned(hi, span.hi, 0);
   return {lo, greatest(top, lo, hi)};
 }
 

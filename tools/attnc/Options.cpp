@@ -171,7 +171,7 @@ private:
     if (command_->letter != 'k' && options_.specs.size() > 1)
       return fail(usageHelp(Error(Msg::A909, command_->name, options_.specs[0], options_.specs[1])));
     if (command_->letter == 's' && !options_.mask)
-      return fail(usageHelp(Error(Msg::A932)).withHelp("--mask"));
+      return fail(usageHelp(Error(Msg::A932)));
     if (command_->letter == 'c' && options_.emit.empty())
       return fail(usageHelp(Error(Msg::A913)).withHelp(fmt::format("--emit={}", find(kOptions, "--emit")->value)));
     return true;
