@@ -405,7 +405,7 @@ Span Blocks::whereAll(Box &box, Span span) {
         top.createOrFold<arith::FloorDivSIOp>(add(top, x, i64(top, more)), i64(top, kPart)), i64(top, kPart));
     return choose(top, top.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, x, end), x, at);
   };
-  lo = aligned(lo, span.lo, kPart - 1);
+  lo = least(top, aligned(lo, span.lo, kPart - 1), span.hi);
   hi = aligned(hi, span.hi, 0);
   return {lo, greatest(top, lo, hi)};
 }
