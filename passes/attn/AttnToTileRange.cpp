@@ -149,18 +149,16 @@ static bool inBlocks(const Plan &plan, Value v, llvm::SmallDenseMap<Value, bool>
     if (isa<attn::IndexOp, attn::ExtentOp, attn::ConstOp>(op))
       return true;
     if (isa<attn::InputOp>(op))
-      return alone(v);
+      return true;
     if (auto read = dyn_cast<attn::ReadOp>(op))
-      return alone(v) && resolve(read.getSource()).getDefiningOp<attn::InputOp>() && all(read.getIndices());
+      return resolve(read.getSource()).getDefiningOp<attn::InputOp>() && all(read.getIndices());
     auto map = dyn_cast<attn::MapOp>(op);
     if (!map)
       return false;
     switch (map.getFn()) {
     case F::IDiv:
     case F::Mod: {
-      // Once for every row and position it is expensive, unless it is a shift.
-      std::optional<int64_t> by = attn::constInt(map.getOperands()[1]);
-      return ((by && *by > 0 && (*by & (*by - 1)) == 0) || alone(v)) && all(map.getOperands());
+      return all(map.getOperands());
     }
     case F::Not:
     case F::And:
@@ -189,9 +187,6 @@ static bool inBlocks(const Plan &plan, Value v, llvm::SmallDenseMap<Value, bool>
 }
 
 bool Plan::inBlocks(Value condition) const {
-  // That two numbers differ is rarely false for a whole block.
-  if (auto map = resolve(condition).getDefiningOp<attn::MapOp>(); map && map.getFn() == attn::MapFn::Ne)
-    return false;
   llvm::SmallDenseMap<Value, bool> seen;
   return totile::inBlocks(*this, condition, seen);
 }

@@ -51,6 +51,9 @@ struct Term {
   bool fixed() const { return !row && !key && !other; }
   /// Read from memory as one value, for rows alone or for positions alone.
   bool isData() const { return data && row != key && !other; }
+  /// Read for pairs of a row and a position, as a table of a mask is: what holds in a box is seen at each of its
+  /// points.
+  bool isTable() const { return data && row && key && !other && value && value.getType().isInteger(1); }
 };
 
 /// The dims of a nest: which row, the axis (-1), or none of both (-2).
@@ -88,6 +91,8 @@ struct Interval {
 struct Truth {
   Value some, all;
 };
+/// Positions of the axis that have one entry in a table, and that are looked at together.
+constexpr int64_t kPart = 32;
 /// lo .. hi-1
 using Span = tile::Range;
 
@@ -95,15 +100,24 @@ using Span = tile::Range;
 struct Box {
   llvm::SmallVector<Interval> rows;
   Span keys;
-  Interval key;                      ///< the same, both ends belonging to it
-  Value summary;                     ///< the place of the positions in summaries along the axis
+  Interval key;  ///< the same, both ends belonging to it
+  Value summary; ///< the place of the positions in summaries along the axis
+  Span block;    ///< of parts of kPart positions, of which this is one, if it has a number
+  int part = -1;
+  /// Of terms that isTable(): whether they hold for some and for all, by part.
+  llvm::DenseMap<Id, std::pair<Value, Value>> looked;
   llvm::DenseMap<Id, Interval> data; ///< what is read at the rows
 };
+
+class Solver;
 
 /// The source of values that are no arithmetic on positions.
 struct Reader {
   /// The least and the greatest of a term that isData() in a box; true is 1. Null: not known.
   virtual Interval read(ImplicitLocOpBuilder &b, Id id, Box &box) = 0;
+  /// Whether a term that isTable() is looked at point by point, where the box is a part of a block.
+  virtual bool looksAt(Id id) const = 0;
+  virtual Truth look(ImplicitLocOpBuilder &b, Id id, Box &box, Solver &solver) = 0;
   /// The value of a term that is fixed().
   virtual Value outside(Id id) = 0;
   virtual ~Reader() = default;

@@ -95,6 +95,7 @@ private:
   bool isAlong(Value bound);
   void addNest(tile::NestOp nest);
   bool isBounded(Id id);
+  void findTables(Id id);
   bool isUseful(Id id);
   bool isRough(Id id);
   void chooseRows();
@@ -228,9 +229,24 @@ bool Blocks::isBounded(Id id) {
          });
 }
 
+/// Marks what is seen at each point only.
+void Blocks::findTables(Id id) {
+  const Term term = terms[id];
+  if (term.kind == Kind::And || term.kind == Kind::Or || term.kind == Kind::Not) {
+    for (Id arg : term.args)
+      findTables(arg);
+    return;
+  }
+  bool compares = term.kind >= Kind::Less && term.kind <= Kind::Differ;
+  if (term.isTable() && !(compares && isBounded(term.args[0]) && isBounded(term.args[1])))
+    reads.lookAt(id);
+}
+
 /// Whether where the condition holds may be seen from ends.
 bool Blocks::isUseful(Id id) {
   const Term term = terms[id];
+  if (reads.looksAt(id))
+    return true;
   auto useful = [&](Id arg) { return isUseful(arg); };
   switch (term.kind) {
   case Kind::And:
@@ -253,6 +269,8 @@ bool Blocks::isUseful(Id id) {
 /// Whether ranges alone do not say where the condition holds.
 bool Blocks::isRough(Id id) {
   const Term term = terms[id];
+  if (reads.looksAt(id))
+    return true;
   if (term.key && (term.isData() || term.kind == Kind::Mod || term.kind == Kind::Differ))
     return true;
   return llvm::any_of(term.args, [&](Id arg) { return isRough(arg); });
@@ -334,11 +352,14 @@ bool Blocks::match() {
   // Whoever reads a term reads it as if it was written out.
   if (terms[keep].size + terms[all].size > kTerm)
     return false;
+  findTables(keep);
+  findTables(all);
   Id none = terms.negation(all);
   if (taken.empty() || (!isUseful(keep) && !isUseful(none)))
     return false;
   rough = isRough(keep) || isRough(all);
-  chooseRows();
+  if (!reads.looks())
+    chooseRows();
   return true;
 }
 
@@ -499,6 +520,7 @@ void Blocks::emitPartial(ImplicitLocOpBuilder &b, Box &box, Span span, Value unl
     Span rows{at, least(nb, add(nb, at, i64(nb, cutSize)), hi)};
     Box own = box;
     own.data.clear();
+    own.looked.clear();
     own.keys = span;
     own.key = {span.lo, add(nb, span.hi, i64(nb, -1))};
     own.rows[cut] = {rows.lo, add(nb, rows.hi, i64(nb, -1))};
@@ -520,14 +542,18 @@ Span Blocks::partsOf(ImplicitLocOpBuilder &b, Box &box, Value *everywhere) {
     Box own = box;
     own.keys = part;
     own.key = {part.lo, add(b, part.hi, i64(b, -1))};
+    own.block = block;
+    own.part = int(k);
     if (reads.axisEnd())
       own.summary = least(b, add(b, place, i64(b, k)), last);
     Truth t = solver.truth(b, keep, own);
     box.data = own.data;
+    box.looked = own.looked;
     some.push_back(b.createOrFold<arith::AndIOp>(t.some, less(b, part.lo, block.hi)));
     if (everywhere) {
       every.push_back(solver.truth(b, all, own).all);
       box.data = own.data;
+      box.looked = own.looked;
     }
     parts.push_back(part);
   }

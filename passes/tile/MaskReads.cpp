@@ -12,6 +12,17 @@ namespace {
 Value i64(ImplicitLocOpBuilder &b, int64_t v) { return b.create<arith::ConstantIntOp>(v, 64); }
 Value add(ImplicitLocOpBuilder &b, Value x, Value y) { return b.createOrFold<arith::AddIOp>(x, y); }
 
+/// Arguments of the block that computes a value, and which dims they are: the body, or the finish, that has the par
+/// positions and results.
+SmallVector<std::pair<BlockArgument, int>> positionsOf(const Frame &frame, Value v) {
+  SmallVector<std::pair<BlockArgument, int>> list;
+  Block *block = v.getParentBlock();
+  size_t count = block == &frame.nest.getBody().front() ? frame.dims.size() : frame.nest.getNumPar();
+  for (auto [arg, dim] : llvm::zip(block->getArguments().take_front(count), frame.dims))
+    list.push_back({arg, dim});
+  return list;
+}
+
 /// A value of the program that is no less than `v`.
 Value boundOf(Value v) {
   if (isa<tile::ProgramOp>(v.getParentBlock()->getParentOp()))
@@ -70,22 +81,29 @@ Interval Reads::read(ImplicitLocOpBuilder &b, Id id, Box &box) {
   return terms[id].key ? readTable(b, id, box) : readRows(b, id, box);
 }
 
+/// The nest whose body or finish computes a value.
+const Frame &Reads::frameOf(Value v) const {
+  return *llvm::find_if(frames, [&](const Frame &f) { return f.nest->isAncestor(stream::defining(v)); });
+}
+
+/// Memory of an instance.
+Value Reads::memory(int64_t count, Type element, StringRef name) {
+  ImplicitLocOpBuilder start(kernel.getLoc(), &kernel.getBody().front(), kernel.getBody().front().begin());
+  Value extent = i64(start, count);
+  auto made = start.create<tile::AllocOp>(tile::BufType::get(element, 1), ValueRange{extent});
+  made->setAttr("name", start.getStringAttr(name));
+  return made;
+}
+
 /// Its ends over the rows of a box, as a nest where they are needed.
 Interval Reads::readRows(ImplicitLocOpBuilder &b, Id id, Box &box) {
   if (auto known = box.data.find(id); known != box.data.end())
     return known->second;
   TALLY("mask blocks: what a mask reads at rows");
-  const Frame *frame = nullptr;
   Value v = terms[id].value;
-  for (const Frame &f : frames)
-    if (f.nest->isAncestor(stream::defining(v)))
-      frame = &f;
   SmallVector<tile::Range> rows;
   SmallVector<BlockArgument> args;
-  Block *block = v.getParentBlock(); // the body, or the finish: that has the par positions and results
-  bool finish = block != &frame->nest.getBody().front();
-  for (auto [arg, dim] :
-       llvm::zip(block->getArguments().take_front(finish ? frame->nest.getNumPar() : frame->dims.size()), frame->dims))
+  for (auto [arg, dim] : positionsOf(frameOf(v), v))
     if (dim >= 0) {
       rows.push_back({box.rows[dim].lo, add(b, box.rows[dim].hi, i64(b, 1))});
       args.push_back(arg);
@@ -102,10 +120,7 @@ Interval Reads::readRows(ImplicitLocOpBuilder &b, Id id, Box &box) {
       args.erase(args.begin() + k);
       rows.erase(rows.begin() + k);
     }
-  ImplicitLocOpBuilder start(kernel.getLoc(), &kernel.getBody().front(), kernel.getBody().front().begin());
-  auto ends = start.create<tile::AllocOp>(tile::BufType::get(b.getI64Type(), 1), ValueRange{i64(start, 2)});
-  ends->setAttr("name", b.getStringAttr("mask.rows"));
-  ends->moveAfter(ends.getExtents()[0].getDefiningOp());
+  Value ends = memory(2, b.getI64Type(), "mask.rows");
   tile::Combiner kinds[] = {tile::Combiner::Min, tile::Combiner::Max};
   b.create<tile::NestOp>(
       ArrayRef<tile::Range>(), rows,
@@ -214,6 +229,85 @@ Interval Reads::readTable(ImplicitLocOpBuilder &b, Id id, Box &box) {
   SmallVector<Value> place(table->at);
   place.push_back(box.summary);
   return {b.create<tile::LoadOp>(table->least, place), b.create<tile::LoadOp>(table->greatest, place)};
+}
+
+/// What positions come in as.
+void Reads::findPlaces(Id id, llvm::SmallSetVector<Id, 4> &places) const {
+  const Term &term = terms[id];
+  if (!term.data && (term.row || term.key))
+    places.insert(id);
+  else
+    for (Id arg : term.args)
+      findPlaces(arg, places);
+}
+
+/// At all rows of the box and the positions of its block, part by part; at one of them where the places are the same
+/// for all, as those of a table of blocks.
+Truth Reads::look(ImplicitLocOpBuilder &b, Id id, Box &box, Solver &solver) {
+  if (box.part < 0)
+    return {b.create<arith::ConstantIntOp>(1, 1), b.create<arith::ConstantIntOp>(0, 1)};
+  auto &[some, every] = box.looked[id];
+  if (!some) {
+    TALLY("mask blocks: a table looked at point by point");
+    Value v = terms[id].value;
+    int64_t count = *stream::constant(loop.getStep()) / kPart;
+    some = memory(count, b.getI1Type(), "mask.some");
+    every = memory(count, b.getI1Type(), "mask.every");
+    auto both = [&](Value x, Value y) { return b.createOrFold<arith::AndIOp>(x, y); };
+    Value oneRow = b.create<arith::ConstantIntOp>(1, 1), oneKey = oneRow;
+    llvm::SmallSetVector<Id, 4> places;
+    findPlaces(id, places);
+    for (int64_t k = 0; k < count; ++k) {
+      Box own = box;
+      Value lo = add(b, box.block.lo, i64(b, k * kPart)), last = add(b, box.block.hi, i64(b, -1));
+      own.key = {b.createOrFold<arith::MinSIOp>(lo, last),
+                 b.createOrFold<arith::MinSIOp>(add(b, lo, i64(b, kPart - 1)), last)};
+      for (Id place : places) {
+        if (k && !terms[place].key)
+          continue;
+        Interval x = solver.interval(b, place, own);
+        Value same = x.lo && x.hi ? b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, x.lo, x.hi)
+                                  : b.create<arith::ConstantIntOp>(0, 1);
+        if (terms[place].row)
+          oneRow = both(oneRow, same);
+        if (terms[place].key)
+          oneKey = both(oneKey, same);
+      }
+    }
+    SmallVector<tile::Range> dims;
+    SmallVector<BlockArgument> args;
+    BlockArgument position;
+    for (auto [arg, dim] : positionsOf(frameOf(v), v))
+      if (dim >= 0) {
+        Interval r = box.rows[dim];
+        dims.push_back({r.lo, add(b, b.createOrFold<arith::SelectOp>(oneRow, r.lo, r.hi), i64(b, 1))});
+        args.push_back(arg);
+      } else if (dim == -1) {
+        position = arg;
+      }
+    Value zero = i64(b, 0), part = i64(b, kPart), last = add(b, box.block.hi, i64(b, -1));
+    dims.push_back({zero, b.createOrFold<arith::SelectOp>(oneKey, i64(b, 1), part)});
+    tile::Combiner kinds[] = {tile::Combiner::Any, tile::Combiner::All};
+    b.create<tile::NestOp>(
+        ArrayRef<tile::Range>{{zero, i64(b, count)}}, dims,
+        [&](OpBuilder &inner, Location loc, ValueRange par, ValueRange at) -> SmallVector<Value> {
+          ImplicitLocOpBuilder nb(loc, inner);
+          IRMapping map;
+          for (auto [arg, x] : llvm::zip(args, at))
+            map.map(arg, x);
+          Value start = add(nb, box.block.lo, nb.create<arith::MulIOp>(par[0], part));
+          map.map(position, nb.create<arith::MinSIOp>(add(nb, start, at.back()), last).getResult());
+          Value one = copy(nb, v, map);
+          return {one, one};
+        },
+        kinds,
+        [&](OpBuilder &inner, Location loc, ValueRange par, ValueRange results) {
+          inner.create<tile::StoreOp>(loc, results[0], some, par[0]);
+          inner.create<tile::StoreOp>(loc, results[1], every, par[0]);
+        });
+  }
+  Value at = i64(b, box.part);
+  return {b.create<tile::LoadOp>(some, at), b.create<tile::LoadOp>(every, at)};
 }
 
 } // namespace attnc::mask

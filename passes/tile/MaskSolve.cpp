@@ -179,6 +179,8 @@ Truth Solver::truth(ImplicitLocOpBuilder &b, Id id, Box &box) {
     }
     return t;
   }
+  if (reader.looksAt(id))
+    return reader.look(b, id, box, *this);
   if (term.kind == Kind::Not || term.kind == Kind::Differ) {
     Id positive = term.kind == Kind::Not ? term.args[0] : terms.negation(id);
     Truth t = truth(b, positive, box);

@@ -565,7 +565,7 @@ private:
               rowLast |= index == last;
             }
         }
-        found |= ofAxis && ofRow && (!rowLast || dependsOn(last, m.nest, m.dim));
+        found |= ofAxis && ofRow && !rowLast && positionOf(m.nest, last) == int(m.dim);
       });
       return found;
     });
@@ -603,6 +603,8 @@ private:
             lengths[k] = std::max(lengths.lookup(k), dims.back().length());
           }
         }
+      if (dims.size() > rowDims.size())
+        rowDims = dims;
       row.order.clear();
       for (unsigned k = 0; k < cast<tile::BufType>(buffer.getType()).getRank(); ++k)
         if (k != row.dim || !rowsLast)
@@ -611,8 +613,6 @@ private:
         continue;
       longestLast(row.order, [&](unsigned k) { return lengths.lookup(k); });
       row.order.insert(row.order.begin(), row.dim);
-      if (dims.size() > rowDims.size())
-        rowDims = dims;
     }
     for (const Member &m : members)
       for (unsigned d = 0; m.sums() && d < m.nest.getNumPar(); ++d)
