@@ -27,8 +27,9 @@ struct Packed {
     int nest = -1;
     mlir::Value grid, lo;
   };
-  mlir::Value buffer; ///< tile.alloc of the program
-  mlir::Value use;    ///< i64 of the program; 0: the kernel does without
+  mlir::Value buffer;  ///< tile.alloc of the program, or of the kernel
+  bool inside = false; ///< of the kernel: an instance packs for itself
+  mlir::Value use;     ///< i64 of the program; 0: the kernel does without
   llvm::SmallVector<Dim> dims;
   mlir::Value rowLo, kLo; ///< first m or n, first k
 };

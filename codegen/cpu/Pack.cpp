@@ -15,6 +15,9 @@
 //
 // Whether there are several rounds may depend on extents; `use` says so when the program runs.
 //
+// A B whose rows are those of one instance is packed by the instance, once, before the loop around the contraction:
+// into memory of the kernel, which stays in the cache.
+//
 // An instance reads a few long runs of memory side by side, for the sake of the hardware's prefetching: a few rows
 // where elements along them are the nearer ones in memory, else a few columns. Where strides are known only when the
 // program runs there are two kernels, one of which does nothing.
@@ -62,6 +65,12 @@ public:
     });
   }
 
+  /// Columns of a register tile.
+  static int64_t panelOf(tile::NestOp nest, const Machine &machine) {
+    Type elem = nest.getBody().front().getTerminator()->getOperand(0).getType();
+    return 2 * machine.vectorBytes / (elem.getIntOrFloatBitWidth() / 8);
+  }
+
   std::optional<Packed> packB() {
     // The other side's guards need to know whether B is finite.
     if (!c.onA.empty())
@@ -70,28 +79,26 @@ public:
     llvm::append_range(roots, c.both);
     for (auto &f : c.b)
       roots.push_back(f.value);
-    int64_t panel = 2 * machine.vectorBytes / (elem().getIntOrFloatBitWidth() / 8);
+    int64_t panel = panelOf(nest, machine);
+    if (std::optional<Packed> own = inside(roots, panel))
+      return own;
+    dims.clear();
+    loads.clear();
+    collected.clear();
     std::optional<Packed> p = begin(roots, c.n, panel);
     if (!p)
       return std::nullopt;
     allocate(*p, {blocksOf(sub(row.hi, row.lo), panel), sub(k.hi, k.lo), i64(panel)});
-    auto fillPanel = [&](ImplicitLocOpBuilder &pb, ValueRange at, Bounds depth, Value lo) {
-      Value hi = pb.create<arith::MinSIOp>(pb.create<arith::AddIOp>(lo, i64(panel)), row.hi);
-      Value number = pb.create<arith::DivSIOp>(pb.create<arith::SubIOp>(lo, row.lo), i64(panel));
-      fill(pb, *p, at, {c.k, c.n}, {depth, {lo, hi}}, c.b, c.onB, [&](ImplicitLocOpBuilder &to, ValueRange par) {
-        return SmallVector<Value>{number, to.create<arith::SubIOp>(par[0], k.lo), to.create<arith::SubIOp>(par[1], lo)};
-      });
-    };
     bothWays(c.n, [&](Nearer nearer) {
       if (nearer == Nearer::K)
         return kernelOf(*p, row, panel, [&](ImplicitLocOpBuilder &kb, ValueRange at, Bounds rows) {
-          fillPanel(kb, at, {k.lo, k.hi}, rows.first);
+          fillPanel(kb, *p, panel, at, {k.lo, k.hi}, rows.first);
         });
       return kernelOf(*p, k, nearer == Nearer::Row ? kRowsOfK : 16,
                       [&](ImplicitLocOpBuilder &kb, ValueRange at, Bounds depth) {
                         kb.create<tile::ForOp>(row.lo, row.hi, i64(panel), [&](OpBuilder &inner, Location, Value lo) {
                           ImplicitLocOpBuilder pb(kb.getLoc(), inner);
-                          fillPanel(pb, at, depth, lo);
+                          fillPanel(pb, *p, panel, at, depth, lo);
                         });
                       });
     });
@@ -126,11 +133,58 @@ public:
   SmallVector<std::pair<tile::KernelOp, PackTable::When>, 0> made;
 
 private:
+  using Bounds = std::pair<Value, Value>;
+
   /// What a dim runs over in all instances together; `by`: the grid position that deals it out in blocks of `size`.
   struct Total {
     Value lo, hi, by;
     int64_t size = 0;
   };
+
+  /// B before the loop that the contraction stands in, where the loop does not move it.
+  std::optional<Packed> inside(ArrayRef<Value> roots, int64_t panel) {
+    constexpr int64_t kMost = 256; // rows
+    Operation *loop = nest;
+    while (loop->getParentOp() != kernel)
+      loop = loop->getParentOp();
+    row = {nest.getParLo()[c.n], nest.getParHi()[c.n], {}, 0};
+    k = {nest.getInnerLo()[c.k - nest.getNumPar()], nest.getInnerHi()[c.k - nest.getNumPar()], {}, 0};
+    std::optional<int64_t> most = atMost(row.lo, row.hi);
+    Value rowArg = body.getArgument(c.n), kArg = body.getArgument(c.k);
+    if (loop == nest || !most || *most > kMost || !symbolic(k.lo) || !symbolic(k.hi) ||
+        llvm::any_of(ValueRange{row.lo, row.hi},
+                     [&](Value v) { return loop->isAncestor(v.getParentBlock()->getParentOp()); }) ||
+        !llvm::all_of(roots, [&](Value v) { return collect(v); }) || !dims.contains(rowArg) || !dims.contains(kArg) ||
+        llvm::any_of(dims,
+                     [&](Value d) { return cast<BlockArgument>(d).getOwner() == &body && d != rowArg && d != kArg; }))
+      return std::nullopt;
+    TALLY("cpu: an operand packed once by an instance");
+    Packed p;
+    p.use = i64(1);
+    p.rowLo = row.lo;
+    p.kLo = k.lo;
+    p.inside = true;
+    SmallVector<Value> sizes{i64(llvm::divideCeil(*most, panel)), sub(k.hi, k.lo), i64(panel)};
+    ImplicitLocOpBuilder kb(nest.getLoc(), loop);
+    p.buffer = kb.create<tile::AllocOp>(tile::BufType::get(elem(), sizes.size()), sizes);
+    map.clear();
+    for (Value g : kernel.getBody().getArguments())
+      map.map(g, g);
+    kb.create<tile::ForOp>(row.lo, row.hi, i64(panel), [&](OpBuilder &inner, Location loc, Value lo) {
+      ImplicitLocOpBuilder pb(loc, inner);
+      fillPanel(pb, p, panel, lo, {k.lo, k.hi}, lo);
+    });
+    return p;
+  }
+
+  /// The panel of B that begins with row `lo`. `at`: the dims before it, and one position more.
+  void fillPanel(ImplicitLocOpBuilder &pb, const Packed &p, int64_t panel, ValueRange at, Bounds depth, Value lo) {
+    Value hi = pb.create<arith::MinSIOp>(pb.create<arith::AddIOp>(lo, i64(panel)), row.hi);
+    Value number = pb.create<arith::DivSIOp>(pb.create<arith::SubIOp>(lo, row.lo), i64(panel));
+    fill(pb, p, at, {c.k, c.n}, {depth, {lo, hi}}, c.b, c.onB, [&](ImplicitLocOpBuilder &to, ValueRange par) {
+      return SmallVector<Value>{number, to.create<arith::SubIOp>(par[0], k.lo), to.create<arith::SubIOp>(par[1], lo)};
+    });
+  }
 
   Type elem() { return body.getTerminator()->getOperand(0).getType(); }
   Value i64(int64_t v) { return b.create<arith::ConstantIntOp>(v, 64); }
@@ -282,7 +336,6 @@ private:
     return map.lookup(v);
   }
 
-  using Bounds = std::pair<Value, Value>;
   using Body = function_ref<void(ImplicitLocOpBuilder &, ValueRange, Bounds)>;
 
   /// How an element of the operand moves in memory along its rows and along k, if that is known of any.
@@ -404,9 +457,20 @@ private:
 
 } // namespace
 
-/// Whether two nests of one kernel have the same B over the same ranges; their dims may be numbered differently.
+/// Whether [lo, hi] is within [from, to] and begins with a panel of it.
+static bool isWithin(Value lo, Value hi, Value from, Value to, int64_t panel) {
+  auto arg = dyn_cast<BlockArgument>(lo);
+  auto loop = arg ? dyn_cast<tile::ForOp>(arg.getOwner()->getParentOp()) : tile::ForOp();
+  auto least = hi.getDefiningOp<arith::MinSIOp>();
+  std::optional<int64_t> step = loop ? constantOf(loop.getStep()) : std::nullopt;
+  return step && *step > 0 && *step % panel == 0 && loop.getLo() == from && least &&
+         llvm::is_contained(least->getOperands(), to);
+}
+
+/// Whether two nests of one kernel have the same B over the same ranges, or the second over panels of the first; their
+/// dims may be numbered differently.
 static bool sameOperand(tile::NestOp first, const Contraction &c, tile::NestOp second, const Contraction &d,
-                        ArrayRef<Packed::Dim> dims, SmallVectorImpl<Packed::Dim> &numbered) {
+                        const Packed &packed, int64_t panel, SmallVectorImpl<Packed::Dim> &numbered) {
   if (first->getParentOfType<tile::KernelOp>() != second->getParentOfType<tile::KernelOp>() ||
       isa<tile::KernelOp>(first->getParentOp()) != isa<tile::KernelOp>(second->getParentOp()) ||
       c.b.size() != d.b.size() || c.onB.size() != d.onB.size() || c.both.size() != d.both.size() || !d.onA.empty())
@@ -446,10 +510,15 @@ static bool sameOperand(tile::NestOp first, const Contraction &c, tile::NestOp s
     return SmallVector<Value>{par ? nest.getParLo()[at] : nest.getInnerLo()[at - nest.getNumPar()],
                               par ? nest.getParHi()[at] : nest.getInnerHi()[at - nest.getNumPar()]};
   };
-  for (auto [x, y] : paired)
-    if (!all(range(first, cast<BlockArgument>(x).getArgNumber()), range(second, cast<BlockArgument>(y).getArgNumber())))
+  for (auto [x, y] : paired) {
+    auto its = range(first, cast<BlockArgument>(x).getArgNumber());
+    auto other = range(second, cast<BlockArgument>(y).getArgNumber());
+    bool isM = x == one.getArgument(c.m), isN = x == one.getArgument(c.n);
+    bool may = packed.inside && (isM || (isN && isWithin(other[0], other[1], its[0], its[1], panel)));
+    if (!may && !all(its, other))
       return false;
-  numbered.assign(dims.begin(), dims.end());
+  }
+  numbered.assign(packed.dims.begin(), packed.dims.end());
   for (Packed::Dim &dim : numbered)
     if (!dim.grid)
       dim.nest = int(cast<BlockArgument>(paired.lookup(one.getArgument(dim.nest))).getArgNumber());
@@ -481,7 +550,7 @@ PackTable cpu::packOperands(tile::ProgramOp program, const Machine &machine) {
     for (auto &[first, its] : done) {
       packed.b = table.nests[first].b;
       SmallVector<Packed::Dim> numbered;
-      if (sameOperand(first, its, nest, *c, table.nests[first].b->dims, numbered)) {
+      if (sameOperand(first, its, nest, *c, *packed.b, Packer::panelOf(nest, machine), numbered)) {
         packed.b->dims = numbered;
         table.nests[nest] = packed;
         return;

@@ -207,7 +207,7 @@ private:
     kernel.getBody().walk([&](Operation *op) {
       if (const PackedOperands *packed = packs.find(op))
         for (Value v : packed->values())
-          if (!matchPattern(v, m_Constant()))
+          if (!kernel.getBody().isAncestor(v.getParentRegion()) && !matchPattern(v, m_Constant()))
             values.insert(v);
       for (Value v : op->getOperands())
         if (!kernel.getBody().isAncestor(v.getParentRegion()) && !matchPattern(v, m_Constant()))

@@ -10,7 +10,7 @@
 // Packing operands of contractions and storing their results are such nests. Lanes along x alone would load every
 // element from a cache line of its own, again for every y, and with a power of two between them from few cache sets.
 //===----------------------------------------------------------------------===//
-#include "codegen/cpu/Nest.h"
+#include "codegen/cpu/Contraction.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "runtime/Tally.h"
 
@@ -104,10 +104,30 @@ private:
     each(ir.i64(0), ir.min(left, ir.i64(width)), 1, [&](Value row) {
       Point p = chunk;
       p.bind(position(plan.storeDim), ir.add(x, row));
+      fetchAhead(p);
       p.emitBefore(st);
       ir.create<LLVM::StoreOp>(p.full(st.getValue()), rowOfTile(row), rowAlign());
     });
     store(chunk, x, left, y, end);
+  }
+
+  /// What the next block of rows reads outside the kernel: so many rows side by side are no stream that the processor
+  /// sees.
+  void fetchAhead(Point p) {
+    auto still = [](int64_t slope) { return slope == 0; };
+    for (auto load : body.getOps<tile::LoadOp>()) {
+      if (load.getBuffer().getParentRegion()->getParentOfType<tile::KernelOp>())
+        continue;
+      auto along = slopes(load.getIndices(), position(plan.vectorDim));
+      auto across = slopes(load.getIndices(), position(plan.storeDim));
+      if (!along || !across || along->empty() || along->back() != 1 ||
+          !llvm::all_of(ArrayRef(*along).drop_back(), still) || llvm::all_of(*across, still))
+        continue;
+      Value here = p.place(load.getBuffer(), load.getIndices()).first;
+      const Buffer &buffer = scope.buffers.lookup(load.getBuffer());
+      ir.create<LLVM::Prefetch>(ir.offset(buffer.elem, here, ir.mul(step(ir, buffer, *across), ir.i64(int64_t(width)))),
+                                0, 3, 1);
+    }
   }
 
   void store(const Point &chunk, Value x, Value left, Value y, Value end) {

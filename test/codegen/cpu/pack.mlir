@@ -180,3 +180,60 @@ tile.program @blocks symbols ["m", "n", "k"] {
     }
   }
 }
+
+// -----
+
+// B has the rows of one instance: it packs them for itself, once, before the loops; blocks of fewer rows are panels of
+// those.
+// CHECK-LABEL: internal @kernel0
+// CHECK-COUNT-2: llvm.call @transpose
+// CHECK-NOT:     llvm.call @transpose
+// CHECK-LABEL: func @run
+// CHECK:         llvm.mlir.addressof
+// CHECK-NOT:     llvm.mlir.addressof
+tile.program @inside symbols ["m", "n"] {
+^bb0(%m: i64, %n: i64):
+  %c0 = arith.constant 0 : i64
+  %c6 = arith.constant 6 : i64
+  %c32 = arith.constant 32 : i64
+  %c63 = arith.constant 63 : i64
+  %c64 = arith.constant 64 : i64
+  %a = tile.arg input 0 "a" {rows} : !tile.buf<f32, 2>
+  %b = tile.arg input 1 "b" {rows} : !tile.buf<f32, 2>
+  %o = tile.arg output 0 "o" : !tile.buf<f32, 3>
+  %up = arith.addi %n, %c63 : i64
+  %blocks = arith.shrsi %up, %c6 : i64
+  tile.kernel grid [%g = %blocks] {
+    %w = tile.alloc [%c64, %c64] : !tile.buf<f32, 2>
+    %lo = arith.muli %g, %c64 : i64
+    %next = arith.addi %lo, %c64 : i64
+    %hi = arith.minsi %next, %n : i64
+    tile.for %s = %c0 to %m step %c64 {
+      %e = arith.addi %s, %c64 : i64
+      %end = arith.minsi %e, %m : i64
+      tile.nest par [%j = %lo to %hi, %i = %s to %end] red [%r = %c0 to %c64] {
+        %x = tile.load %a[%i, %r] : !tile.buf<f32, 2>
+        %y = tile.load %b[%j, %r] : !tile.buf<f32, 2>
+        %p = arith.mulf %x, %y : f32
+        tile.yield %p : f32
+      } combine [sum] finish(%j: i64, %i: i64, %acc: f32) {
+        %at = arith.subi %j, %lo : i64
+        %row = arith.subi %i, %s : i64
+        tile.store %acc, %w[%row, %at] : !tile.buf<f32, 2>
+      }
+    }
+    tile.for %q = %lo to %hi step %c32 {
+      %e = arith.addi %q, %c32 : i64
+      %end = arith.minsi %e, %hi : i64
+      tile.nest par [%j = %q to %end, %i = %c0 to %c32] red [%r = %c0 to %c64] {
+        %x = tile.load %a[%i, %r] : !tile.buf<f32, 2>
+        %y = tile.load %b[%j, %r] : !tile.buf<f32, 2>
+        %p = arith.mulf %x, %y : f32
+        tile.yield %p : f32
+      } combine [sum] finish(%j: i64, %i: i64, %acc: f32) {
+        %at = arith.subi %j, %lo : i64
+        tile.store %acc, %w[%i, %at] : !tile.buf<f32, 2>
+      }
+    }
+  }
+}
