@@ -59,13 +59,16 @@ Value Ir::splat(Value scalar, unsigned width) {
 }
 
 Value Ir::lanesBelow(Value count, unsigned width) {
+  return lanesThat(arith::CmpIPredicate::slt,
+                   create<arith::TruncIOp>(getI32Type(), max(min(count, i64(width)), i64(0))), width);
+}
+
+Value Ir::lanesThat(arith::CmpIPredicate predicate, Value bound, unsigned width) {
   // In 32 bits, one register of 16 lanes.
   SmallVector<int32_t> lanes(width);
   for (unsigned i = 0; i < width; ++i)
     lanes[i] = i;
-  Value n = create<arith::TruncIOp>(getI32Type(), max(min(count, i64(width)), i64(0)));
-  return create<arith::CmpIOp>(arith::CmpIPredicate::slt, create<arith::ConstantOp>(getI32VectorAttr(lanes)),
-                               splat(n, width));
+  return create<arith::CmpIOp>(predicate, create<arith::ConstantOp>(getI32VectorAttr(lanes)), splat(bound, width));
 }
 
 SmallVector<Value> Ir::loop(Value lo, Value hi, Value step, ValueRange init,
@@ -152,6 +155,54 @@ Lane Point::emitInteger(Operation *op) {
   return none;
 }
 
+/// The other way round: x p y is y q x.
+static std::optional<arith::CmpIPredicate> turned(arith::CmpIPredicate p) {
+  using P = arith::CmpIPredicate;
+  switch (p) {
+  case P::eq:
+  case P::ne:
+    return p;
+  case P::slt:
+    return P::sgt;
+  case P::sle:
+    return P::sge;
+  case P::sgt:
+    return P::slt;
+  case P::sge:
+    return P::sle;
+  default:
+    return std::nullopt;
+  }
+}
+
+/// A comparison of integers in 32 bits, where that is the same; else null.
+Value Point::emitNarrow(arith::CmpIOp op) {
+  Lane a = get(op.getLhs()), b = get(op.getRhs());
+  std::optional<arith::CmpIPredicate> predicate = op.getPredicate(), other = turned(*predicate);
+  if (!other || !op.getLhs().getType().isInteger(64))
+    return {};
+  if (a.kind == Lane::Uniform) {
+    std::swap(a, b);
+    std::swap(predicate, other);
+  }
+  std::optional<int64_t> step = a.kind == Lane::Linear ? constantOf(a.step) : std::nullopt;
+  if (b.kind == Lane::Uniform && step && (*step == 1 || *step == -1)) {
+    // position + lane p bound, so lane p bound - position; position - lane p bound, so lane q position - bound.
+    Value most = *step > 0 ? b.value : a.value, least = *step > 0 ? a.value : b.value;
+    Value n = ir.create<arith::MinUIOp>(ir.sub(most, least), ir.i64(width));
+    n = ir.createOrFold<arith::SelectOp>(ir.less(most, least), ir.i64(-1), n);
+    return ir.lanesThat(*step > 0 ? *predicate : *other, ir.create<arith::TruncIOp>(ir.getI32Type(), n), width);
+  }
+  auto narrow = [&](const Lane &lane) -> Value {
+    auto from = lane.kind == Lane::Linear ? arith::ExtSIOp() : lane.value.getDefiningOp<arith::ExtSIOp>();
+    if (!from || !getElementTypeOrSelf(from.getIn()).isInteger(32))
+      return {};
+    return lane.kind == Lane::Uniform ? ir.splat(from.getIn(), width) : from.getIn();
+  };
+  Value x = narrow(a), y = x ? narrow(b) : Value();
+  return y ? Value(ir.create<arith::CmpIOp>(*predicate, x, y)) : Value();
+}
+
 void Point::emit(Operation *op) {
   done.insert(op);
   if (isa<tile::YieldOp>(op))
@@ -175,6 +226,9 @@ void Point::emit(Operation *op) {
     if (lane.value)
       return bind(op->getResult(0), lane);
   }
+  if (auto compare = dyn_cast<arith::CmpIOp>(op); compare && !uniform)
+    if (Value lanes = emitNarrow(compare))
+      return bind(op->getResult(0), Lane{Lane::Vector, lanes, {}});
   // The same op on scalars or on whole vectors: every op allowed in a body is elementwise.
   OperationState state(ir.getLoc(), op->getName());
   for (Value v : op->getOperands())

@@ -49,6 +49,8 @@ struct Ir : mlir::ImplicitLocOpBuilder {
   mlir::Value iota(unsigned width);
   /// Lanes below `count`.
   mlir::Value lanesBelow(mlir::Value count, unsigned width);
+  /// The lanes whose numbers compare so with an i32.
+  mlir::Value lanesThat(mlir::arith::CmpIPredicate predicate, mlir::Value bound, unsigned width);
   mlir::Value splat(mlir::Value scalar, unsigned width);
   /// Loop over lo, lo + step, ... < hi (step > 0) with carried values; returns their last values.
   llvm::SmallVector<mlir::Value>
@@ -134,6 +136,7 @@ private:
   Address address(const Buffer &buffer, llvm::ArrayRef<Lane> indices);
   mlir::Value pointers(const Address &a, mlir::Type memory);
   Lane emitInteger(mlir::Operation *op);
+  mlir::Value emitNarrow(mlir::arith::CmpIOp op);
   /// Emits an op of the body with the operands that it needs.
   void emitNeeded(mlir::Value v);
   void emitLoad(tile::LoadOp op);
