@@ -128,7 +128,7 @@ if wanted examples; then
   suite "examples, cubins" "$python" test/examples/cubins.py --attnc "$attnc" --every 12
   suite "examples, NaN and inf" "$python" test/examples/special.py --attnc "$attnc" --jobs "$(nproc)"
 fi
-wanted recognition && suite "spellings" "$python" test/recognition/run.py --attnc "$attnc"
+wanted recognition && suite "spellings and relatives" "$python" test/recognition/run.py --attnc "$attnc"
 wanted stages && suite "examples, stage by stage" "$python" test/stages/run.py --attnc "$attnc"
 if wanted docs; then
   suite "programs in the docs" "$python" test/docs/run.py --attnc "$attnc" --run docs/language.md README.md

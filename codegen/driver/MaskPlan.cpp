@@ -49,7 +49,7 @@ public:
 private:
   struct Loop {
     tile::ForOp op;
-    tile::NestOp sum; ///< over the axis, with the fewest rows' dims
+    tile::NestOp sum; ///< over the axis, or of the scores
     unsigned dim;     ///< of the axis, among all dims of the nest
     SmallVector<Dim> rows, keys;
     tile::NestOp masked; ///< has the mask
@@ -72,17 +72,26 @@ private:
 
   void addLoop(tile::ForOp op) {
     Loop loop{op, {}, 0, {}, {}, {}, {}, {}};
+    // Rows are the other dims of a sum over the axis, or of the scores: what has the fewest. A sum of values has
+    // theirs.
+    unsigned fewest = 0;
     op.walk([&](tile::NestOp nest) {
-      for (unsigned d = nest.getNumPar(); nest.isReduction() && d < nest.getNumPar() + nest.getNumInner(); ++d)
-        if (isAlong(op, dimOf(nest, d).lo) && (!loop.sum || nest.getNumPar() < loop.sum.getNumPar())) {
-          loop.sum = nest;
-          loop.dim = d;
-        }
+      unsigned par = nest.getNumPar(), all = par + nest.getNumInner();
+      for (unsigned d = 0; d < all; ++d) {
+        unsigned others = d < par ? par - 1 : par;
+        if ((d >= par && !nest.isReduction()) || !isAlong(op, dimOf(nest, d).lo) ||
+            (loop.sum && (others > fewest || (others == fewest && d < par))))
+          continue;
+        loop.sum = nest;
+        loop.dim = d;
+        fewest = others;
+      }
     });
     if (!loop.sum)
       return;
-    for (unsigned d = 0; d < loop.sum.getNumPar() + loop.sum.getNumInner(); ++d)
-      (d < loop.sum.getNumPar() ? loop.rows : loop.keys).push_back(dimOf(loop.sum, d));
+    bool sums = loop.dim >= loop.sum.getNumPar();
+    for (unsigned d = 0; d < loop.sum.getNumPar() + (sums ? loop.sum.getNumInner() : 0); ++d)
+      (d != loop.dim && d < loop.sum.getNumPar() ? loop.rows : loop.keys).push_back(dimOf(loop.sum, d));
     op.walk([&](arith::SelectOp select) {
       if (select->hasAttr("mask") && (loop.selects.empty() || select->getBlock() == loop.selects[0]->getBlock())) {
         loop.masked = select->getParentOfType<tile::NestOp>();
@@ -355,7 +364,7 @@ private:
     SmallVector<std::pair<int64_t, int64_t>> rows, keys;
     for (auto *list : {&loop.rows, &loop.keys})
       for (auto [d, dim] : llvm::enumerate(*list)) {
-        bool axis = list == &loop.keys && d + loop.rows.size() == loop.dim;
+        bool axis = dim == dimOf(loop.sum, loop.dim);
         auto from = axis ? std::optional(lo) : values.integer(dim.lo);
         auto to = axis ? std::optional(hi) : values.integer(dim.hi);
         if (!from || !to) {

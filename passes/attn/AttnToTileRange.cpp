@@ -176,6 +176,7 @@ static bool inBlocks(const Plan &plan, Value v, llvm::SmallDenseMap<Value, bool>
     case F::Abs:
     case F::Min:
     case F::Max:
+    case F::Clamp:
     case F::ToI64:
       return all(map.getOperands());
     default:

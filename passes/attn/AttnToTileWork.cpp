@@ -309,7 +309,26 @@ private:
     }
   }
 
+  /// Whether rows are listed for a reduction only, whose scores are there for all rows: one pass over blocks of keys is
+  /// worth more.
+  bool breaksStream(int axis, ArrayRef<int> members) {
+    return kernel.parallel.contains(axis) && llvm::any_of(members, [&](int id) {
+             return llvm::any_of(stage(id).inner, [&](int inner) {
+               return graph.axes[inner].sequence &&
+                      llvm::any_of(readsHere(id),
+                                   [&](int read) {
+                                     const AxisSet &axes = stage(read).axes;
+                                     return axes.contains(inner) && axes.contains(axis) &&
+                                            !llvm::is_contained(members, read);
+                                   }) &&
+                      mayStream(inner);
+             });
+           });
+  }
+
   void add(int axis, ArrayRef<int> members) {
+    if (breaksStream(axis, members))
+      return;
     Worklist list{axis, {}, SmallVector<int>(members)};
     double work = 0, look = 0;
     for (int id : members) {

@@ -316,6 +316,8 @@ SmallVector<Span> Solver::possible(ImplicitLocOpBuilder &b, Id id, Box &box) {
     s = meet(s, within(b, term.args[0], {equal ? y.lo : Value(), strict ? e.sub(y.hi, one) : y.hi}, box));
   if (terms[term.args[1]].key)
     s = meet(s, within(b, term.args[1], {strict ? e.add(x.lo, one) : x.lo, equal ? x.hi : Value()}, box));
+  if (isWhole(s) && x.lo && y.lo) // it cannot be solved; at least it may hold nowhere
+    s.hi = e.select(truth(b, id, box).some, all.hi, all.lo);
   return {s};
 }
 

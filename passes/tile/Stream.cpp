@@ -46,6 +46,12 @@ constexpr int64_t kRows = 16; ///< rows that make it worth while
 
 namespace stream {
 
+/// Of a maximum, where it is kept.
+static tile::StoreOp storeOf(const Member &m) {
+  auto stores = m.nest.getFinish().front().getOps<tile::StoreOp>();
+  return *llvm::find_if(stores, [&](tile::StoreOp store) { return store.getBuffer() == m.max; });
+}
+
 SmallVector<Value> Rewriter::maxPlace(ImplicitLocOpBuilder &b, const Member &m, ValueRange at) const {
   return llvm::map_to_vector(maxIndices(m), [&](Value index) {
     auto [position, off] = parts(index);
@@ -305,9 +311,9 @@ void Rewriter::emitMember(ImplicitLocOpBuilder &b, Member &m, Value lo, Value hi
         }
         auto read = [&](Value buffer, ValueRange place) { return nb.create<tile::LoadOp>(buffer, place).getResult(); };
         if (m.max) {
-          auto store = *finish.getOps<tile::StoreOp>().begin();
+          auto store = storeOf(m);
           for (Operation &op : finish.without_terminator())
-            if (&op != store)
+            if (!isa<tile::StoreOp>(op))
               nb.clone(op, map);
           SmallVector<Value> place;
           for (Value index : store.getIndices())
@@ -353,10 +359,28 @@ void Rewriter::emitMember(ImplicitLocOpBuilder &b, Member &m, Value lo, Value hi
 
 /// What stood at the end of a sum, once it is complete.
 void Rewriter::finishMember(ImplicitLocOpBuilder &b, Member &m) {
-  if (!m.sums() || m.max)
-    return;
   Block &finish = m.nest.getFinish().front();
   unsigned numPar = m.nest.getNumPar();
+  if (m.max && !llvm::hasSingleElement(finish.getOps<tile::StoreOp>())) {
+    TALLY("stream: a maximum that is an output too");
+    auto kept = storeOf(m);
+    b.create<tile::NestOp>(parOf(m.nest), [&](OpBuilder &inner, Location loc, ValueRange par) {
+      IRMapping map;
+      map.map(finish.getArguments().take_front(numPar), par);
+      for (Operation &op : finish.without_terminator())
+        if (!isa<tile::StoreOp>(op))
+          inner.clone(op, map);
+      SmallVector<Value> place;
+      for (Value index : kept.getIndices())
+        place.push_back(map.lookupOrDefault(index));
+      map.map(finish.getArguments().back(), inner.create<tile::LoadOp>(loc, m.max, place).getResult());
+      for (auto store : finish.getOps<tile::StoreOp>())
+        if (store != kept)
+          inner.clone(*store, map);
+    });
+  }
+  if (!m.sums() || m.max)
+    return;
   b.create<tile::NestOp>(parOf(m.nest), [&](OpBuilder &inner, Location loc, ValueRange par) {
     ImplicitLocOpBuilder nb(loc, inner);
     IRMapping map;

@@ -416,13 +416,14 @@ private:
 
   /// Notes where the maximum is that a row refers to.
   bool placeMax(tile::NestOp nest, Value max, tile::StoreOp store, Row &row) {
-    row.atMax.clear();
     auto load = loadOf(nest, max);
     if (!load) { // it came with another row, at the same place
       for (auto &[buffer, other] : rows)
         if (auto from = loadOf(nest, buffer); from && other.degree.max == max && !other.atMax.empty()) {
           if (&other == &row)
-            return true;
+            return llvm::equal(from.getIndices(), store.getIndices(),
+                               [](Value x, Value y) { return parts(x) == parts(y); });
+          row.atMax.clear();
           for (auto [dim, value] : other.atMax)
             if (value)
               row.atMax.push_back({0, value});
@@ -432,6 +433,7 @@ private:
         }
       return false;
     }
+    row.atMax.clear();
     for (Value index : load.getIndices())
       if (!nest->isAncestor(defining(index)))
         row.atMax.push_back({0, index});
@@ -536,16 +538,21 @@ private:
     return false;
   }
 
-  /// The maximum of each row, stored as it is.
+  /// The maximum of each row, stored as it is; in outputs too.
   bool isPlainMax(const Member &m) const {
     auto kinds = m.nest.getCombinerKinds();
     if (!m.sums() || kinds.size() != 1 || kinds[0] != tile::Combiner::Max || m.degree.kind != Degree::Free)
       return false;
     Block &finish = m.nest.getFinish().front();
-    auto stores = llvm::to_vector(finish.getOps<tile::StoreOp>());
-    return stores.size() == 1 && stores[0].getValue() == finish.getArguments().back() &&
-           isa<FloatType>(stores[0].getValue().getType()) && stores[0].getBuffer().getDefiningOp<tile::AllocOp>() &&
-           stores[0].getBuffer().getDefiningOp<tile::AllocOp>()->getBlock() == body;
+    unsigned kept = 0;
+    for (auto store : finish.getOps<tile::StoreOp>()) {
+      auto alloc = store.getBuffer().getDefiningOp<tile::AllocOp>();
+      if (store.getValue() != finish.getArguments().back() || !isa<FloatType>(store.getValue().getType()) ||
+          (alloc && alloc->getBlock() != body))
+        return false;
+      kept += alloc ? 1 : 0;
+    }
+    return kept == 1;
   }
 
   /// Whether something is read for every row and position of the axis that has no rows side by side in memory: a bias.

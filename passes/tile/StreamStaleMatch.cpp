@@ -124,6 +124,8 @@ private:
 
   /// Whether no one but the maximum and the weights sees the scores and the maximum.
   bool unseen(Value max) {
+    if (!llvm::hasSingleElement(found.max->nest.getFinish().front().getOps<tile::StoreOp>()))
+      return false;
     Value scores = found.load.getBuffer(), weights = found.store.getBuffer();
     for (Operation *user : scores.getUsers()) {
       auto nest = user->getParentOfType<tile::NestOp>();
