@@ -94,12 +94,12 @@ Value DeviceBuilder::divSmall(Value a, Value b) {
   return n && by && *by > 0 ? i64(*n / *by) : call("div_small", getI64Type(), {a, b});
 }
 
-SmallVector<Value> DeviceBuilder::digits(Value point, ArrayRef<Value> extents) {
+SmallVector<Value> DeviceBuilder::digits(Value point, ArrayRef<Value> extents, bool any) {
   SmallVector<Value> out(extents.size());
   if (out.empty())
     return out;
   for (size_t d = extents.size(); d-- > 1;) {
-    Value rest = divSmall(point, extents[d]);
+    Value rest = any ? call("div_point", getI64Type(), {point, extents[d]}) : divSmall(point, extents[d]);
     out[d] = sub(point, mul(rest, extents[d]));
     point = rest;
   }
@@ -118,6 +118,13 @@ void DeviceBuilder::walk(Value first, Value offset, Value end, Value step, Array
     loop(first, end, step, [&](Value i) {
       Value point = add(i, offset);
       body(point, extents.empty() ? ValueRange() : ValueRange(point));
+    });
+    return;
+  }
+  if (compact) { // counting is fast, but some thirty lines for three dims
+    loop(first, end, step, [&](Value i) {
+      Value point = add(i, offset);
+      body(point, digits(point, extents, /*any=*/true));
     });
     return;
   }

@@ -43,18 +43,21 @@ public:
   /// A function of the device header, overloaded by the types of its arguments: the symbol spells them out.
   Value call(mlir::StringRef name, mlir::Type result, mlir::ArrayRef<Value> args);
 
+  /// Little text instead: the positions are computed for each point, by calls.
+  bool compact = false;
+
   /// A quotient whose dividend is a number of threads or blocks: below 2^31. The divisor may be anything.
   Value divSmall(Value a, Value b);
 
   /// Goes over the points first + offset, first + offset + step, ... while the part without `offset` is below `end`,
   /// and gives their positions along dims of these extents, last fastest. Divides once, before the loop; from point to
-  /// point it counts. first + offset and step are below 2^31, first is at least 0.
+  /// point it counts, unless `compact`. first + offset and step are below 2^31, first is at least 0.
   void walk(Value first, Value offset, Value end, Value step, mlir::ArrayRef<Value> extents,
             mlir::function_ref<void(Value point, mlir::ValueRange positions)> body);
 
 private:
-  /// The positions of one point.
-  mlir::SmallVector<Value> digits(Value point, mlir::ArrayRef<Value> extents);
+  /// The positions of one point, which is below 2^31 unless `any`.
+  mlir::SmallVector<Value> digits(Value point, mlir::ArrayRef<Value> extents, bool any = false);
 
   mlir::gpu::GPUModuleOp device_;
 };

@@ -182,6 +182,7 @@ public:
     int64_t nests = 0;
     kernel.getBody().walk([&](tile::NestOp) { ++nests; });
     large = nests > kManyNests;
+    b.compact = large;
     if (large) // the compiler's time grows with copies of loops
       func->setAttr("attnc.rolled", b.getUnitAttr());
     thread = b.fromIndex(b.create<gpu::ThreadIdOp>(gpu::Dimension::x));
@@ -389,7 +390,7 @@ private:
   void emitNest(tile::NestOp nest) {
     Block &body = nest.getBody().front();
     SmallVector<Value> lo, extents;
-    Value total = b.i64(1), thread = here(this->thread), threads = here(b.i64(kThreads));
+    Value total = b.i64(1), thread = here(this->thread), threads = b.i64(kThreads);
     for (auto [l, h] : llvm::zip(nest.getParLo(), nest.getParHi())) {
       lo.push_back(get(l));
       extents.push_back(b.count(lo.back(), get(h)));
@@ -407,8 +408,9 @@ private:
     Value lastLo = get(nest.getInnerLo()[last]), lastHi = get(nest.getInnerHi()[last]);
     Value share =
         b.call("group_size", b.getI64Type(), {total, b.count(lastLo, lastHi), b.i64(cuda::coalescedShare(nest))});
-    Value group = b.divSmall(thread, share), lane = b.sub(thread, b.mul(group, share)),
-          groups = b.divSmall(threads, share);
+    Value group = b.call("div_share", b.getI64Type(), {thread, share}),
+          lane = b.call("mod_share", b.getI64Type(), {thread, share}),
+          groups = b.call("div_share", b.getI64Type(), {threads, share});
     b.walk(b.i64(0), group, total, groups, extents, [&](Value p, ValueRange positions) {
       Value active = b.less(p, total);
       SmallVector<tile::Combiner> kinds = nest.getCombinerKinds();

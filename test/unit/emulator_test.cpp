@@ -100,6 +100,15 @@ TEST(DeviceHeader, GroupsAndSmallQuotients) {
   expect("div_small(100, 0)", 100);
   expect("div_small(100, 1ll << 40)", 0);
   expect("div_small(0x7fffffff, 0x7fffffff)", 1);
+  expect("div_point(100, 7)", 14);
+  expect("div_point(100, 0)", 100);
+  expect("div_point(7ll << 40, 7)", 1ll << 40);
+  expect("div_point(7ll << 40, 1ll << 40)", 7);
+  expect("div_point(7ll << 40, 0)", 7ll << 40);
+  expect("div_share(100, 1)", 100);
+  expect("div_share(100, 32)", 3);
+  expect("mod_share(100, 1)", 0);
+  expect("mod_share(100, 32)", 4);
   expect("here(7)", 7);
   std::vector<float> data(expected.size(), -1.0f);
   EXPECT_EQ(run(text, data, 1), "");

@@ -29,6 +29,8 @@ DEVICE i64 floor_div(i64 a, i64 b) {
 DEVICE i64 div_u64(i64 a, i64 b) { return i64(u64(a) / u64(b)); }
 /// The same for an a below 2^31 and any b: in 32 bits, several times as fast. 0 counts as 1.
 DEVICE i64 div_small(i64 a, i64 b) { return i64(u32(a) / u32(b < 1 ? 1 : b > 0x7fffffff ? 0x7fffffff : b)); }
+/// Of any a that is not negative, fast below 2^31; the code stands once. b below 1 counts as 1.
+FUNCTION i64 div_point(i64 a, i64 b) { return a >> 31 == 0 ? div_small(a, b) : div_u64(a, max_i64(b, 1)); }
 
 //===--- Reductions over a group of threads ---===//
 
@@ -40,6 +42,10 @@ FUNCTION i64 group_size(i64 points, i64 length, i64 least) {
     return 1;
   return min_i64(shl_i64(1, 63 - clz_i64(spare)), shl_i64(1, 64 - clz_i64(most)));
 }
+
+/// The quotient and the rest of a thread's number, or of a number of threads, by such a power of two.
+DEVICE i64 div_share(i64 a, i64 share) { return i64(u32(a) >> (63 - clz_i64(share))); }
+DEVICE i64 mod_share(i64 a, i64 share) { return i64(u32(a) & (u32(share) - 1)); }
 
 struct Sum {
   template <class T> DEVICE T join(T a, T b) { return a + b; }

@@ -5,7 +5,7 @@
 // CHECK-LABEL: gpu.func @scores_0
 // CHECK: %[[LEAST:.*]] = arith.constant 8 : i64
 // CHECK: %[[SHARE:.*]] = func.call @group_size_i64_i64_i64(%{{.*}}, %{{.*}}, %[[LEAST]])
-// CHECK: %[[GROUP:.*]] = func.call @div_small_i64_i64(%{{.*}}, %[[SHARE]])
+// CHECK: %[[GROUP:.*]] = func.call @div_share_i64_i64(%{{.*}}, %[[SHARE]])
 // CHECK: scf.for {{.*}} iter_args(%[[I:.*]] = %{{.*}}, %[[J:.*]] = %{{.*}}) -> (i64, i64)
 // CHECK-NOT: div_small
 // CHECK: %[[SUM:.*]] = arith.addi %[[J]]
@@ -56,10 +56,16 @@ tile.program @values symbols ["N"] {
 
 // -----
 
-// In a kernel of many nests loops are not unrolled, and nothing that a nest needs is computed ahead.
+// In a kernel of many nests loops are not unrolled, nothing that a nest needs is computed ahead, and positions are divided
+// out for each point, which takes a third of the text of counting.
 // CHECK-LABEL: gpu.func @many_0
 // CHECK-SAME: attnc.rolled
-// CHECK-COUNT-18: func.call @here_i64
+// CHECK-COUNT-9: func.call @here_i64
+// CHECK: scf.for %[[P:.*]] = {{.*}} {
+// CHECK: %[[ROW:.*]] = func.call @div_point_i64_i64(%[[P]], %[[N:.*]]) :
+// CHECK-NEXT: %[[ROWS:.*]] = arith.muli %[[ROW]], %[[N]]
+// CHECK-NEXT: %[[COLUMN:.*]] = arith.subi %[[P]], %[[ROWS]]
+// CHECK: memref.store %[[COLUMN]]
 tile.program @many symbols ["N"] {
 ^bb0(%N: i64):
   %x = tile.arg output 0 "x" : !tile.buf<i64, 1>
@@ -89,8 +95,8 @@ tile.program @many symbols ["N"] {
     tile.nest par [%i = %c0 to %N] {
       tile.store %i, %x[%i] : !tile.buf<i64, 1>
     }
-    tile.nest par [%i = %c0 to %N] {
-      tile.store %i, %x[%i] : !tile.buf<i64, 1>
+    tile.nest par [%i = %c0 to %N, %j = %c0 to %N] {
+      tile.store %j, %x[%i] : !tile.buf<i64, 1>
     }
   }
 }
