@@ -177,7 +177,7 @@ private:
       answer_.explainText = std::move(d.text);
       return true;
     }
-    Explanation e = explainProgram(*module_, signature, symbols);
+    Explanation e = explainProgram(*module_, signature, symbols, request_.target == "cuda" ? "block" : "thread");
     answer_.stage = std::move(e.json);
     answer_.explainText = std::move(e.text);
     answer_.flops = e.flops;

@@ -32,8 +32,9 @@ struct Work {
 
 class Explainer {
 public:
-  Explainer(tile::ProgramOp program, const Signature &signature, const std::vector<int64_t> &symbols)
-      : program_(program), signature_(signature), symbols_(symbols) {
+  Explainer(tile::ProgramOp program, const Signature &signature, const std::vector<int64_t> &symbols,
+            const char *worker)
+      : program_(program), signature_(signature), symbols_(symbols), worker_(worker) {
     for (auto [i, name] : llvm::enumerate(program.getSymbols()))
       for (size_t k = 0; k < signature.symbols.size(); ++k)
         if (cast<StringAttr>(name).getValue() == signature.symbols[k].name)
@@ -408,7 +409,7 @@ private:
     if (!written.empty())
       text_ += fmt::format("  writes {}\n", namesText(written.getArrayRef()));
     if (scratchBytes > 0)
-      text_ += fmt::format("  scratch {} per thread\n", bytesText(int64_t(scratchBytes)));
+      text_ += fmt::format("  scratch {} per {}\n", bytesText(int64_t(scratchBytes)), worker_);
     auto apart = op->getAttrOfType<StringAttr>("apart");
     if (apart)
       text_ += fmt::format("  softmax with a place for every score, not streamed: {}\n", apart.getValue().str());
@@ -484,6 +485,7 @@ private:
   tile::ProgramOp program_;
   const Signature &signature_;
   const std::vector<int64_t> &symbols_;
+  const char *worker_;
   IndexValues values_;
   std::vector<double> inputElements_, outputElements_;
   std::map<std::string, int64_t> sizes_;
@@ -497,9 +499,10 @@ private:
 
 } // namespace
 
-Explanation explainProgram(ModuleOp module, const Signature &signature, const std::vector<int64_t> &symbols) {
+Explanation explainProgram(ModuleOp module, const Signature &signature, const std::vector<int64_t> &symbols,
+                           const char *worker) {
   for (auto program : module.getOps<tile::ProgramOp>())
-    return Explainer(program, signature, symbols).run();
+    return Explainer(program, signature, symbols, worker).run();
   return {};
 }
 

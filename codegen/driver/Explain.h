@@ -19,7 +19,9 @@ struct Explanation {
   double flops = 0, bytes = 0;
 };
 
-/// `symbols`: values of all symbols of the signature.
-Explanation explainProgram(mlir::ModuleOp module, const Signature &signature, const std::vector<int64_t> &symbols);
+/// `symbols`: values of all symbols of the signature. `worker`: what has scratch memory of its own, "thread" or
+/// "block".
+Explanation explainProgram(mlir::ModuleOp module, const Signature &signature, const std::vector<int64_t> &symbols,
+                           const char *worker);
 
 } // namespace attnc

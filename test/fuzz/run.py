@@ -1,6 +1,6 @@
 """Random specs, compiled against the reference.
 
-    python3 test/fuzz/run.py --attnc build/bin/attnc --count 2000 [--seed 1] [--jobs 2] [--keep DIR]
+    python3 test/fuzz/run.py --attnc build/bin/attnc --count 2000 [--seed 1] [--jobs 2] [--keep DIR] [--target cuda-emulated]
 
 Each spec of generate.py goes through `attnc verify`. A mismatch in float32 counts when it comes back with other
 inputs or in float64: a comparison that a rounding error decides differently does not. Every failure is reduced to a
@@ -28,11 +28,16 @@ UNREACHABLE = {
 }
 
 
+TARGET = "cpu"
+
+
 def verify(attnc, text, sizes, seed, folder, dtype=None, name="spec", tally=None):
     path = os.path.join(folder, f"{name}.attn")
     with open(path, "w") as f:
         f.write(text)
-    cmd = [attnc, "verify", path, "--sizes", ",".join(f"{k}={v}" for k, v in sizes.items()), "--seed", str(seed), "--threads", "1"]
+    cmd = [attnc, "verify", path, "--sizes", ",".join(f"{k}={v}" for k, v in sizes.items()), "--seed", str(seed), "--target", TARGET]
+    if TARGET == "cpu":
+        cmd += ["--threads", "1"]
     if dtype:
         cmd += ["--dtype", dtype]
     try:
@@ -143,7 +148,10 @@ def main():
     a.add_argument("--first", action="store_true", help="stop at the first failure, without reducing it")
     a.add_argument("--all", action="store_true", help="also the seeds that are known to fail (known.txt)")
     a.add_argument("--complete", action="store_true", help="fail when something was never of use")
+    a.add_argument("--target", default="cpu", help="what verify compiles for")
     a = a.parse_args()
+    global TARGET
+    TARGET = a.target
     passed, refused, sensitive, failures, hits = 0, 0, 0, [], {}
     reasons = {}
     with tempfile.TemporaryDirectory() as folder:
