@@ -62,8 +62,11 @@ std::optional<PlainOperand> plainA(tile::NestOp nest, const Contraction &c);
 std::optional<int64_t> slope(mlir::Value index, mlir::BlockArgument position);
 std::optional<llvm::SmallVector<int64_t>> slopes(mlir::ValueRange indices, mlir::BlockArgument position);
 
-/// Whether `last` is n - lo, along the last dim of memory of the kernel whose rows are whole panels: a panel that
-/// begins below hi ends in its row.
+/// Whether `lo` is `from`, or goes on from there in steps of whole panels.
+bool beginsPanel(mlir::Value lo, mlir::Value from, int64_t panel);
+
+/// Whether `last` is n - lo or n less what `lo` began with, along the last dim of memory of the kernel whose rows are
+/// whole panels: a panel that begins below hi ends in its row.
 bool wholePanels(tile::NestOp nest, int n, mlir::Value buffer, mlir::Value last, int64_t panel);
 
 /// B that is an element of memory of the kernel with neighbours along n, in rows of whole panels.

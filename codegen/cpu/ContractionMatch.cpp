@@ -310,7 +310,16 @@ bool cpu::wholePanels(tile::NestOp nest, int n, Value buffer, Value last, int64_
   auto sub = last.getDefiningOp<arith::SubIOp>();
   std::optional<int64_t> extent = alloc ? constantOf(alloc.getExtents().back()) : std::nullopt;
   return extent && *extent % panel == 0 && isa<tile::KernelOp>(alloc->getParentOp()) && sub &&
-         sub.getRhs() == nest.getParLo()[n];
+         beginsPanel(nest.getParLo()[n], sub.getRhs(), panel);
+}
+
+bool cpu::beginsPanel(Value lo, Value from, int64_t panel) {
+  auto arg = dyn_cast<BlockArgument>(lo);
+  auto loop = arg ? dyn_cast<tile::ForOp>(arg.getOwner()->getParentOp()) : tile::ForOp();
+  if (lo == from || !loop || loop.getLo() != from)
+    return lo == from;
+  int64_t step = constantOf(loop.getStep()).value_or(0);
+  return step > 0 && step % panel == 0;
 }
 
 std::optional<PlainOperand> cpu::plainB(tile::NestOp nest, const Contraction &c, int64_t panel) {

@@ -459,12 +459,8 @@ private:
 
 /// Whether [lo, hi] is within [from, to] and begins with a panel of it.
 static bool isWithin(Value lo, Value hi, Value from, Value to, int64_t panel) {
-  auto arg = dyn_cast<BlockArgument>(lo);
-  auto loop = arg ? dyn_cast<tile::ForOp>(arg.getOwner()->getParentOp()) : tile::ForOp();
   auto least = hi.getDefiningOp<arith::MinSIOp>();
-  std::optional<int64_t> step = loop ? constantOf(loop.getStep()) : std::nullopt;
-  return step && *step > 0 && *step % panel == 0 && loop.getLo() == from && least &&
-         llvm::is_contained(least->getOperands(), to);
+  return lo != from && beginsPanel(lo, from, panel) && least && llvm::is_contained(least->getOperands(), to);
 }
 
 /// Whether two nests of one kernel have the same B over the same ranges, or the second over panels of the first; their

@@ -237,3 +237,46 @@ tile.program @inside symbols ["m", "n"] {
     }
   }
 }
+
+// -----
+
+// B in memory of the kernel is read where it is, also for blocks of fewer rows that begin with a panel of it.
+// CHECK-LABEL: internal @kernel0
+// CHECK:         llvm.call @tiles_f32_direct_in_place
+tile.program @panels symbols ["n"] {
+^bb0(%n: i64):
+  %c0 = arith.constant 0 : i64
+  %c6 = arith.constant 6 : i64
+  %c32 = arith.constant 32 : i64
+  %c63 = arith.constant 63 : i64
+  %c64 = arith.constant 64 : i64
+  %a = tile.arg input 0 "a" {rows} : !tile.buf<f32, 2>
+  %b = tile.arg input 1 "b" {rows} : !tile.buf<f32, 2>
+  %o = tile.arg output 0 "o" {rows} : !tile.buf<f32, 2>
+  %up = arith.addi %n, %c63 : i64
+  %blocks = arith.shrsi %up, %c6 : i64
+  tile.kernel grid [%g = %blocks] {
+    %w = tile.alloc [%c64, %c64] : !tile.buf<f32, 2>
+    %lo = arith.muli %g, %c64 : i64
+    %next = arith.addi %lo, %c64 : i64
+    %hi = arith.minsi %next, %n : i64
+    tile.nest par [%r = %c0 to %c64, %j = %lo to %hi] {
+      %x = tile.load %b[%r, %j] : !tile.buf<f32, 2>
+      %at = arith.subi %j, %lo : i64
+      tile.store %x, %w[%r, %at] : !tile.buf<f32, 2>
+    }
+    tile.for %q = %lo to %hi step %c32 {
+      %e = arith.addi %q, %c32 : i64
+      %end = arith.minsi %e, %hi : i64
+      tile.nest par [%i = %c0 to %c64, %j = %q to %end] red [%r = %c0 to %c64] {
+        %at = arith.subi %j, %lo : i64
+        %x = tile.load %a[%i, %r] : !tile.buf<f32, 2>
+        %y = tile.load %w[%r, %at] : !tile.buf<f32, 2>
+        %p = arith.mulf %x, %y : f32
+        tile.yield %p : f32
+      } combine [sum] finish(%i: i64, %j: i64, %acc: f32) {
+        tile.store %acc, %o[%i, %j] : !tile.buf<f32, 2>
+      }
+    }
+  }
+}
