@@ -106,6 +106,10 @@ struct Stale {
 };
 std::optional<Stale> matchStale(Fusion &f);
 
+/// Whether results stay the same where all weights of the fusion lie below something else than their maximum; see
+/// StreamInvariant.cpp.
+bool isInvariant(const Fusion &f);
+
 /// Finds what can be fused; changes nothing. `why`: what is in the way of what came closest.
 std::optional<Fusion> matchFusion(tile::KernelOp kernel, llvm::StringRef &why);
 

@@ -8,7 +8,8 @@
 //   w = exp(scores - m), or 0 where a condition does not hold    weights
 //   z = sum of w                                                 sum
 //
-// Nothing else may look at the scores or at the maximum, but to ask whether it is infinite.
+// Nothing else may look at the scores or at the maximum, but to ask whether it is infinite, and it must not matter what
+// the weights lie below (StreamInvariant.cpp).
 //===----------------------------------------------------------------------===//
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "passes/tile/Stream.h"
@@ -40,7 +41,7 @@ public:
       return std::nullopt;
     found.weights = at;
     found.scores = found.before.pop_back_val();
-    if (!weightsFit() || !scoresFit() || !unseen(max))
+    if (!weightsFit() || !scoresFit() || !unseen(max) || !isInvariant(f))
       return std::nullopt;
     for (++at; at != f.members.end(); ++at)
       if (isSum(*at)) {
