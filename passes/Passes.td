@@ -111,3 +111,12 @@ def MaskBlocks : Pass<"tile-mask-blocks", "::attnc::tile::ProgramOp"> {
   }];
   let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
 }
+
+def GroupRows : Pass<"tile-group-rows", "::attnc::tile::ProgramOp"> {
+  let summary = "where a call has few rows, one instance works on several positions of the grid that read the same";
+  let description = [{
+    A decode step has one row for each head of a group, and all heads of a group read the same keys. With four rows and fewer an
+    instance takes four heads, so that what its sums read is read once for all of them.
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect"];
+}

@@ -8,6 +8,7 @@
 #include "codegen/cpu/Nest.h"
 #include "codegen/cpu/Accumulator.h"
 #include "codegen/cpu/Contraction.h"
+#include "codegen/cpu/FewRows.h"
 #include "codegen/cpu/RowTile.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -521,9 +522,12 @@ private:
 
 } // namespace
 
-void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan) {
+void cpu::emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan, int few) {
   if (plan.storeDim >= 0)
     return emitTransposed(ir, scope, nest, plan);
+  if (few >= 0)
+    if (auto found = matchFewRows(nest, plan, few))
+      return emitFewRows(ir, scope, nest, plan, *found);
   Loops(ir, scope, nest, plan);
 }
 
@@ -538,7 +542,7 @@ static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::Nest
     unit = unit ? Value(ir.create<arith::AndIOp>(unit, one)) : one;
   }
   if (!unit)
-    return emitLoops(ir, scope, nest, plan);
+    return emitLoops(ir, scope, nest, plan, shortDim);
   TALLY("cpu: a version for unit strides");
   Scope contiguous = scope;
   for (Value buffer : plan.unitBuffers)
@@ -546,7 +550,7 @@ static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::Nest
   NestPlan strided = planNest(scope, machine, nest, /*callerUnit=*/false, shortDim);
   // A small body may stand twice.
   strided.compact = std::distance(nest.getBody().front().begin(), nest.getBody().front().end()) > 8;
-  ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan); }, [&] { emitLoops(ir, scope, nest, strided); });
+  ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan, shortDim); }, [&] { emitLoops(ir, scope, nest, strided); });
 }
 
 void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, Value scratch,
@@ -572,10 +576,8 @@ void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp ne
                                               ir.createOrFold<arith::AndIOp>(atLeast(c->n, kFew), atLeast(c->k, 4)));
   for (int d : c->outerRed)
     pays = ir.createOrFold<arith::AndIOp>(pays, atLeast(d, 1));
-  // Columns that are a block of rows may be few: a decode step has one.
-  Value lo = c->n < int(nest.getNumPar()) ? nest.getParLo()[c->n] : Value();
-  Value hi = lo ? nest.getParHi()[c->n] : Value();
-  int few = lo && !constantOf(hi) && atMost(lo, hi) && !nest->hasAttr(tile::kRare) ? c->n : -1;
+  // A block of rows may have few: a decode step has one.
+  int few = nest->hasAttr(tile::kRare) ? -1 : fewDim(nest, {c->n, c->m});
   auto asPlanned = [&] {
     if (few < 0)
       return emitPlanned(ir, scope, machine, nest);

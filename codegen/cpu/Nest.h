@@ -35,8 +35,8 @@ llvm::DenseMap<mlir::Value, unsigned> dependences(mlir::Block &body);
 /// The operands of a tree of `and`.
 void conjuncts(mlir::Value v, llvm::SmallVectorImpl<mlir::Value> &all);
 
-/// Emits the loops as planned.
-void emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan);
+/// Emits the loops as planned. `few`: a par dim with a few positions, or -1.
+void emitLoops(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan, int few = -1);
 /// The same where stores run along another dim than loads.
 void emitTransposed(Ir &ir, Scope &scope, tile::NestOp nest, const NestPlan &plan);
 

@@ -17,6 +17,23 @@ using namespace mlir;
 using namespace attnc;
 using namespace attnc::cpu;
 
+/// A bound on a size made of comparisons: 1 + (N <= 4) * 3.
+static std::optional<int64_t> mostOf(Value v, int depth = 4) {
+  if (auto c = constantOf(v))
+    return c;
+  Operation *op = v.getDefiningOp();
+  if (!op || !depth)
+    return std::nullopt;
+  if (isa<arith::ExtUIOp>(op) && op->getOperand(0).getType().isInteger(1))
+    return 1;
+  if (!isa<arith::AddIOp, arith::MulIOp>(op))
+    return std::nullopt;
+  auto a = mostOf(op->getOperand(0), depth - 1), b = constantOf(op->getOperand(1));
+  if (!a || !b || *b < 0)
+    return std::nullopt;
+  return isa<arith::AddIOp>(op) ? *a + *b : *a * *b;
+}
+
 std::optional<int64_t> cpu::atMost(Value lo, Value hi, int depth) {
   auto a = constantOf(lo), b = constantOf(hi);
   if (a && b)
@@ -31,7 +48,7 @@ std::optional<int64_t> cpu::atMost(Value lo, Value hi, int depth) {
   if (op->getNumOperands() != 2)
     return std::nullopt;
   Value x = op->getOperand(0), y = op->getOperand(1);
-  if (auto c = constantOf(y); c && isa<arith::AddIOp>(op)) {
+  if (auto c = mostOf(y); c && isa<arith::AddIOp>(op)) {
     auto n = atMost(lo, x, depth - 1);
     return n ? std::optional(*n + *c) : std::nullopt;
   }

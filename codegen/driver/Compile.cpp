@@ -195,7 +195,7 @@ private:
     }
   }
 
-  static void buildTilePipeline(PassManager &pm) {
+  void buildTilePipeline(PassManager &pm) {
     pm.addNestedPass<attn::MixerOp>(createDeriveGrad());
     pm.addNestedPass<attn::MixerOp>(createDecompose());
     pm.addNestedPass<attn::MixerOp>(createOnePoint());
@@ -207,6 +207,8 @@ private:
     pm.addPass(createAttnToTile());
     pm.addNestedPass<tile::ProgramOp>(createStream());
     pm.addNestedPass<tile::ProgramOp>(createMaskBlocks());
+    if (request_.target == "cpu")
+      pm.addNestedPass<tile::ProgramOp>(createGroupRows());
   }
 
   bool toTarget() {

@@ -28,6 +28,8 @@ struct Range {
 
 /// Attribute of a nest that seldom runs: little code is better than fast code.
 constexpr llvm::StringLiteral kRare = "rare";
+/// Attribute of an alloc: one value that holds for all rows will do for each of them.
+constexpr llvm::StringLiteral kOverRows = "over_rows";
 
 /// Fills a body from its par positions.
 using PointBuilder = llvm::function_ref<void(mlir::OpBuilder &, mlir::Location, mlir::ValueRange par)>;

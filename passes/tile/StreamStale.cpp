@@ -42,6 +42,7 @@ void Rewriter::prepareStale(ImplicitLocOpBuilder &b) {
   blockSum = runningBuffer(b, z, memoryOrder(z), z.nest.getFinish().front().getArguments().back().getType(), "block");
   auto flag = b.create<tile::AllocOp>(tile::BufType::get(b.getI1Type(), 0), ValueRange());
   flag->setAttr("name", b.getStringAttr("stale"));
+  flag->setAttr(tile::kOverRows, b.getUnitAttr());
   willDo = flag;
   b.create<tile::NestOp>(ArrayRef<tile::Range>{}, [&](OpBuilder &inner, Location loc, ValueRange) {
     ImplicitLocOpBuilder nb(loc, inner);

@@ -30,6 +30,7 @@ PASSES = [
     ("tile", "builtin.module(attn-to-tile)"),
     ("stream", "builtin.module(tile.program(tile-stream))"),
     ("mask-blocks", "builtin.module(tile.program(tile-mask-blocks))"),
+    ("group-rows", "builtin.module(tile.program(tile-group-rows))"),
     ("vector", f"builtin.module(tile-to-vector{{vector-bytes={VECTOR_BYTES}}})"),
     ("cse", "builtin.module(cse)"),
     ("math", "builtin.module(cpu-expand-math)"),
@@ -71,7 +72,7 @@ def check(args, path, mixer):
         if args.keep:
             with open(os.path.join(args.keep, f"{mixer}.{name}.mlir"), "wb") as f:
                 f.write(text)
-        if name == "mask-blocks":
+        if name == "group-rows":
             compare("tile", text, direct("tile"))
     for stage in ("llvm", "obj"):
         compare(stage, call([os.path.join(tools, "attn-translate"), f"--to={stage}", f"--arch={ARCH}"], text), direct(stage))

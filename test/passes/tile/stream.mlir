@@ -8,7 +8,7 @@
 // CHECK-DAG: %[[REF:.+]] = tile.alloc [%c64_i64{{.*}}] {name = "reference"} : <f32, 1>
 // CHECK-DAG: %[[REF2:.+]] = tile.alloc [%c64_i64{{.*}}] {name = "reference2"} : <f32, 1>
 // CHECK: %[[SUM:.+]] = tile.alloc [%c64_i64{{.*}}] {name = "block"} : <f32, 1>
-// CHECK: %[[STALE:.+]] = tile.alloc [] {name = "stale"} : <i1, 0>
+// CHECK: %[[STALE:.+]] = tile.alloc [] {name = "stale", over_rows} : <i1, 0>
 // CHECK: tile.for %[[AT:.+]] = %{{.+}} to %M
 // Weights where the scores are made, rows last in memory; a NaN is a weight out of range.
 // CHECK: %[[DO:.+]] = tile.load %[[STALE]][]
