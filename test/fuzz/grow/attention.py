@@ -41,6 +41,9 @@ class Attention:
         self.r = random.Random(f"forms {self.seed}")
         if self.r.random() < 0.15:
             self.forms(batch, v)
+        self.r = random.Random(f"peaks {self.seed}")
+        if self.r.random() < 0.1:
+            self.peaks(batch, v)
         self.r = r
 
     def masks(self, batch, v):
@@ -80,6 +83,17 @@ class Attention:
             self.lines.append(f"  {o} = sum[j]({p} * {v}) + sum[j]({far} * {v}) * 2")
         self.tensors.append((o, "real", frozenset(batch + ["i", "e"]), True))
         self.wanted.append(Val(o, batch + ["i", "e"]))
+
+    def peaks(self, batch, v):
+        """A softmax, and the maximum that its weights lie below."""
+        q, k = self.add_input("real", batch + ["i", "d"]), self.add_input("real", batch + ["j", "d"])
+        s, m, o = (self.fresh("v") for _ in range(3))
+        self.lines.append(f"  {s} = sum[d]({q} * {k})")
+        self.lines.append(f"  {m} = max[j]({s})")
+        self.lines.append(f"  {o} = sum[j](softmax[j]({s}) * {v})")
+        self.tensors.append((o, "real", frozenset(batch + ["i", "e"]), True))
+        self.wanted.append(Val(o, batch + ["i", "e"]))
+        self.stored.append((m, frozenset(batch + ["i"])))
 
     def rows(self, batch, v, other):
         """Keys that data leave, and an `if` that takes rows from one attention or the other."""
