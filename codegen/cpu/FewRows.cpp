@@ -179,6 +179,18 @@ private:
     return next;
   }
 
+  /// Whether what is shared is read at a position that is read.
+  bool gathers() {
+    llvm::SetVector<Value> todo(found.shared.getIndices().begin(), found.shared.getIndices().end());
+    for (size_t k = 0; k < todo.size(); ++k)
+      if (Operation *op = todo[k].getDefiningOp(); op && op->getBlock() == &body) {
+        if (isa<tile::LoadOp>(op))
+          return true;
+        todo.insert(op->operand_begin(), op->operand_end());
+      }
+    return false;
+  }
+
   /// Fetches what a point will read some steps later.
   void fetch(const Point &point, Value at) {
     const Buffer buffer = scope.buffers.lookup(found.shared.getBuffer());
@@ -193,7 +205,10 @@ private:
     for (BlockArgument arg : body.getArguments())
       if (point.known(arg))
         ahead.bind(arg, const_cast<Point &>(point).get(arg));
-    ahead.bind(iv(found.stream), ir.add(at, ir.i64(steps)));
+    Value later = ir.add(at, ir.i64(steps));
+    if (gathers()) // a position that is read itself, and read for: where there is one
+      later = ir.min(later, ir.sub(bounds[found.stream].second, ir.i64(1)));
+    ahead.bind(iv(found.stream), later);
     auto [place, step] = ahead.place(found.shared.getBuffer(), found.shared.getIndices());
     if (step && constantOf(step) == 1 && plan.width * size <= kLine)
       ir.create<LLVM::Prefetch>(place, 0, 2, 1);

@@ -205,6 +205,7 @@ private:
     }
     return false;
   }
+  bool slides = false; ///< something else than an element is read where row and key together say
   int closest_ = 0;
   bool noting_ = false;
 
@@ -565,10 +566,12 @@ private:
         Value last = load.getIndices().back();
         bool ofAxis = false, ofRow = false, rowLast = false;
         for (Value index : load.getIndices()) {
-          ofAxis |= dependsOn(index, m.nest, m.dim);
+          bool along = dependsOn(index, m.nest, m.dim);
+          ofAxis |= along;
           for (unsigned d = 0; d < m.nest.getNumPar(); ++d)
             if (d != m.dim && isRowDim(m, d) && dependsOn(index, m.nest, d)) {
               ofRow = true;
+              slides |= along && index != last;
               rowLast |= index == last;
             }
         }
@@ -594,7 +597,10 @@ private:
 
   /// The dims beside the axis in the buffers of rows, from the nest that writes the first of them.
   bool layOut() {
+    slides = false;
     rowsLast = !readsAlong();
+    if (slides) // codes of relative positions: whole products of long rows are faster
+      return no(4, "a vector is read for every distance between rows and keys");
     for (auto &[buffer, row] : rows) {
       SmallVector<Dim> dims;
       DenseMap<unsigned, int64_t> lengths;
