@@ -219,7 +219,7 @@ private:
   void overStrips(const Point &at) {
     auto [lo, hi] = bounds[found.stream];
     Type type = body.getTerminator()->getOperand(0).getType();
-    sums = onStack(type, kRows * kStrip);
+    sums = onStack(ir, type, kRows * kStrip);
     each({lo, hi}, kStrip, [&, hi = hi](Value base) {
       Bounds strip{base, ir.min(hi, ir.add(base, ir.i64(kStrip)))};
       overRows(at, [&](Points rows) {
@@ -380,15 +380,6 @@ private:
       p.bind(block.getArgument(d), const_cast<Point &>(at).get(iv(d)));
     p.bind(block.getArgument(numPar), Lane{Lane::Vector, result, {}});
     p.emitRest(block);
-  }
-
-  Value onStack(Type type, int64_t count) {
-    OpBuilder::InsertionGuard guard(ir);
-    auto function = ir.getInsertionBlock()->getParentOp();
-    while (!isa<FunctionOpInterface>(function))
-      function = function->getParentOp();
-    ir.setInsertionPointToStart(&function->getRegion(0).front());
-    return ir.create<LLVM::AllocaOp>(ir.ptr(), type, ir.i64(count), /*alignment=*/64);
   }
 
   Ir &ir;

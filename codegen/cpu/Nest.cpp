@@ -267,7 +267,7 @@ private:
     SmallVector<Value> start = acc.start(plan.width);
     auto [lo, hi] = bounds[tile->row];
     int64_t most = *atMost(nest.getParLo()[tile->row], nest.getParHi()[tile->row]);
-    Value sums = onStack(start[0].getType(), most);
+    Value sums = onStack(ir, start[0].getType(), most);
     auto place = [&, lo = lo](Value i) {
       return ir.create<LLVM::GEPOp>(ir.ptr(), start[0].getType(), sums, ArrayRef<LLVM::GEPArg>{ir.sub(i, lo)});
     };
@@ -392,7 +392,7 @@ private:
       return ir.create<LLVM::GEPOp>(ir.ptr(), results[0][result].getType(), memory[result], ArrayRef<LLVM::GEPArg>{i});
     };
     for (Value v : results[0])
-      memory.push_back(onStack(v.getType(), points.size()));
+      memory.push_back(onStack(ir, v.getType(), points.size()));
     for (auto [i, all] : llvm::enumerate(results))
       for (auto [k, v] : llvm::enumerate(all))
         ir.create<LLVM::StoreOp>(v, place(k, ir.i64(i)), kVectorAlign);
@@ -418,16 +418,6 @@ private:
         finish(p, all);
       });
     });
-  }
-
-  /// Memory for `count` vectors.
-  Value onStack(Type type, int64_t count) {
-    OpBuilder::InsertionGuard guard(ir);
-    auto function = ir.getInsertionBlock()->getParentOp();
-    while (!isa<FunctionOpInterface>(function))
-      function = function->getParentOp();
-    ir.setInsertionPointToStart(&function->getRegion(0).front());
-    return ir.create<LLVM::AllocaOp>(ir.ptr(), type, ir.i64(count), /*alignment=*/64);
   }
 
   void finish(Point &at, ArrayRef<Value> results) {
@@ -551,6 +541,15 @@ static void emitPlanned(Ir &ir, Scope &scope, const Machine &machine, tile::Nest
   // A small body may stand twice.
   strided.compact = std::distance(nest.getBody().front().begin(), nest.getBody().front().end()) > 8;
   ir.when(unit, [&] { emitLoops(ir, contiguous, nest, plan, shortDim); }, [&] { emitLoops(ir, scope, nest, strided); });
+}
+
+Value cpu::onStack(Ir &ir, Type type, int64_t count) {
+  OpBuilder::InsertionGuard guard(ir);
+  auto function = ir.getInsertionBlock()->getParentOp();
+  while (!isa<FunctionOpInterface>(function))
+    function = function->getParentOp();
+  ir.setInsertionPointToStart(&function->getRegion(0).front());
+  return ir.create<LLVM::AllocaOp>(ir.ptr(), type, ir.i64(count), /*alignment=*/64);
 }
 
 void cpu::emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, Value scratch,

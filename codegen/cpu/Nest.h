@@ -11,6 +11,9 @@ struct PackedOperands;
 void emitNest(Ir &ir, Scope &scope, const Machine &machine, tile::NestOp nest, mlir::Value scratch,
               const PackedOperands *packed = nullptr);
 
+/// Memory of the function around, for so many of a type.
+mlir::Value onStack(Ir &ir, mlir::Type type, int64_t count);
+
 int64_t nestScratch(const Machine &machine, tile::NestOp nest);
 
 /// Which loop runs in lanes. Dims are numbered par first, then inner.
