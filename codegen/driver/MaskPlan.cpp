@@ -1,6 +1,7 @@
 //===- Which positions a kernel visits, and which a mask keeps ------------===//
 #include "codegen/driver/MaskPlan.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "passes/tile/Mask.h"
 #include "runtime/Bind.h"
 #include "llvm/ADT/SetVector.h"
 #include <algorithm>
@@ -57,19 +58,6 @@ private:
     SmallVector<Operation *> slice; ///< what the mask is computed by, in order
   };
 
-  static bool isAlong(tile::ForOp loop, Value bound) {
-    SmallVector<Value> todo{bound};
-    llvm::DenseSet<Value> seen;
-    while (!todo.empty()) {
-      Value v = todo.pop_back_val();
-      if (v == loop.getIv())
-        return true;
-      if (Operation *op = v.getDefiningOp(); op && loop->isProperAncestor(op) && seen.insert(v).second)
-        llvm::append_range(todo, op->getOperands());
-    }
-    return false;
-  }
-
   void addLoop(tile::ForOp op) {
     Loop loop{op, {}, 0, {}, {}, {}, {}, {}};
     // Rows are the other dims of a sum over the axis, or of the scores: what has the fewest. A sum of values has
@@ -79,7 +67,7 @@ private:
       unsigned par = nest.getNumPar(), all = par + nest.getNumInner();
       for (unsigned d = 0; d < all; ++d) {
         unsigned others = d < par ? par - 1 : par;
-        if ((d >= par && !nest.isReduction()) || !isAlong(op, dimOf(nest, d).lo) ||
+        if ((d >= par && !nest.isReduction()) || !mask::movesWith(op, dimOf(nest, d).lo) ||
             (loop.sum && (others > fewest || (others == fewest && d < par))))
           continue;
         loop.sum = nest;
@@ -322,7 +310,7 @@ private:
   /// Whether a dim of a nest is this one of the loop's sum. Nests may clip the axis each in their own way.
   static bool isSame(const Loop &loop, tile::NestOp nest, unsigned d, Dim dim) {
     if (dim == dimOf(loop.sum, loop.dim))
-      return isAlong(loop.op, dimOf(nest, d).lo);
+      return mask::movesWith(loop.op, dimOf(nest, d).lo);
     return dimOf(nest, d) == dim;
   }
 

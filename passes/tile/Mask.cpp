@@ -14,6 +14,19 @@ static std::optional<int64_t> constantOf(Value v) {
   return v.getType().isInteger(1) ? int64_t(!c.isZero()) : c.getSExtValue();
 }
 
+bool movesWith(tile::ForOp loop, Value bound) {
+  SmallVector<Value> todo{bound};
+  llvm::DenseSet<Value> seen;
+  while (!todo.empty()) {
+    Value v = todo.pop_back_val();
+    if (v == loop.getIv())
+      return true;
+    if (Operation *op = v.getDefiningOp(); op && loop->isProperAncestor(op) && seen.insert(v).second)
+      llvm::append_range(todo, op->getOperands());
+  }
+  return false;
+}
+
 Id Terms::add(Term term, const void *name, const void *attributes) {
   auto key =
       std::tuple(int(term.kind), term.number, name, attributes, std::vector<Id>(term.args.begin(), term.args.end()));

@@ -62,6 +62,9 @@ struct Frame {
   llvm::SmallVector<int> dims;
 };
 
+/// Whether a bound in the loop moves with its position.
+bool movesWith(tile::ForOp loop, Value bound);
+
 class Terms {
 public:
   explicit Terms(tile::ForOp loop) : loop(loop) {}

@@ -92,7 +92,6 @@ private:
   // What is found.
   bool findEnd();
   bool staysInside(tile::NestOp nest);
-  bool isAlong(Value bound);
   void addNest(tile::NestOp nest);
   bool isBounded(Id id);
   void findTables(Id id);
@@ -158,27 +157,13 @@ bool Blocks::findEnd() {
   return false;
 }
 
-/// Whether a bound moves with the position of the loop.
-bool Blocks::isAlong(Value bound) {
-  SmallVector<Value> todo{bound};
-  llvm::DenseSet<Value> seen;
-  while (!todo.empty()) {
-    Value v = todo.pop_back_val();
-    if (v == loop.getIv())
-      return true;
-    if (Operation *op = v.getDefiningOp(); op && loop->isProperAncestor(op) && seen.insert(v).second)
-      llvm::append_range(todo, op->getOperands());
-  }
-  return false;
-}
-
 void Blocks::addNest(tile::NestOp nest) {
   Frame frame{nest, {}};
   unsigned numPar = nest.getNumPar();
   llvm::SmallDenseMap<std::pair<Value, Value>, int> times;
   for (unsigned d = 0; d < numPar + nest.getNumInner(); ++d) {
     stream::Dim dim = stream::dimOf(nest, d);
-    if (isAlong(dim.lo) || isAlong(dim.hi)) {
+    if (movesWith(loop, dim.lo) || movesWith(loop, dim.hi)) {
       frame.dims.push_back(-1);
       continue;
     }
